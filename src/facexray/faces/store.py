@@ -1,0 +1,298 @@
+"""The face store: a folder of crops with a row per face, added to by shards that are whole or absent.
+
+    faces.parquet     a row per face: where it is from, where it was, its landmarks in crop pixels
+    crops-NNNNN.h5    shards of (N, 317, 317, 3) uint8 RGB crops, uncompressed
+    errors.jsonl      a line per source that gave no face, with the reason
+    store.json        how the store was made
+
+A shard is written under a temporary name, renamed, and only then entered in `faces.parquet`: a kill at any
+moment costs at most the shard in hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from facexray.errors import StoreError
+from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, Square
+from facexray.faces.landmarks import Landmarks
+from facexray.images import RGB, write_bytes
+
+SHARD_FACES = 256
+"""A shard is closed at the first source that ends at or beyond this many faces (about 77 MB)."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of the store; the crop itself is `FaceStore.crop`."""
+
+    id: str
+    """Unique in the store: `{video}-{frame}-{number}`."""
+    source: str
+    """Path of the photograph or video."""
+    video: str
+    """Key of the photograph or video: faces that share it never make a pair."""
+    frame: int
+    """Frame in the video, from 0; 0 for a photograph."""
+    identity: str | None
+    """The person, where known: faces that share it never make a pair."""
+    box: NDArray[np.float32]
+    """(4,) xyxy in pixels of the source."""
+    score: float
+    """The face detector's confidence, in [0, 1]."""
+    landmarks: Landmarks
+    """(68, 2) x, y in crop pixels."""
+    square: Square
+    """The crop's square in pixels of the source: the way back."""
+    sha256: str
+    """Of the source's bytes."""
+
+
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("video", pa.string()),
+        ("frame", pa.int64()),
+        ("identity", pa.string()),
+        ("box", pa.list_(pa.float32(), 4)),
+        ("score", pa.float32()),
+        ("landmarks", pa.list_(pa.float32(), 136)),
+        ("square", pa.list_(pa.int64(), 3)),
+        ("sha256", pa.string()),
+        ("shard", pa.int64()),
+        ("row", pa.int64()),
+    ]
+)
+
+
+class FaceStore:
+    """A face store, read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a store.
+
+        Raises:
+            StoreError: No store there, or it is damaged.
+        """
+        self.path = path
+        manifest = path / "faces.parquet"
+        if not manifest.is_file():
+            raise StoreError(
+                f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}"
+            )
+        try:
+            self.table = pq.read_table(manifest, schema=_SCHEMA)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{manifest}: damaged ({error}); prepare the store again") from error
+        self._shards: dict[int, h5py.Dataset] = {}
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, index: int) -> Face:
+        row = self.table.slice(index, 1).to_pylist()[0]
+        return Face(
+            **{name: row[name] for name in ("id", "source", "video", "frame", "identity", "score", "sha256")},
+            box=np.array(row["box"], np.float32),
+            landmarks=np.array(row["landmarks"], np.float32).reshape(68, 2),
+            square=Square(*row["square"]),
+        )
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}  # open files do not travel to worker processes
+
+    def column(self, name: str) -> list[Any]:
+        """One field of every face, in order."""
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Position of each face by its id."""
+        return {face_id: index for index, face_id in enumerate(self.column("id"))}
+
+    @cached_property
+    def landmarks(self) -> NDArray[np.float32]:
+        """(N, 68, 2) x, y in crop pixels, of every face."""
+        flat = self.table.column("landmarks").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, np.float32).reshape(-1, 68, 2)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        return list(zip(self.column("shard"), self.column("row"), strict=True))
+
+    def crop(self, index: int) -> RGB:
+        """The crop (317, 317, 3) uint8 RGB of a face.
+
+        Raises:
+            StoreError: The shard is missing or damaged.
+        """
+        shard, row = self._places[index]
+        try:
+            if shard not in self._shards:
+                self._shards[shard] = h5py.File(shard_path(self.path, shard), "r")["crops"]
+            return np.asarray(self._shards[shard][row], np.uint8)
+        except (OSError, KeyError, ValueError) as error:
+            raise StoreError(f"{shard_path(self.path, shard)}: missing or damaged ({error})") from error
+
+    def split(self, share: float) -> tuple[list[int], list[int]]:
+        """Split the faces' indices in two by identity (by video where it is unknown).
+
+        Args:
+            share: Of the identities, in (0, 1), that go into the second part; at least one does.
+        """
+        keys = [
+            identity or video
+            for identity, video in zip(*map(self.column, ("identity", "video")), strict=True)
+        ]
+        names = sorted(set(keys))
+        second = {
+            names[i] for i in np.linspace(0, len(names) - 1, max(1, round(share * len(names)))).astype(int)
+        }
+        parts: tuple[list[int], list[int]] = ([], [])
+        for index, key in enumerate(keys):
+            parts[key in second].append(index)
+        return parts
+
+
+def shard_path(store: Path, shard: int) -> Path:
+    """Where a shard of crops lies."""
+    return store / f"crops-{shard:05d}.h5"
+
+
+class StoreWriter:
+    """Adds faces to a store, new or old. Use as a context manager; leaving it closes the shard in hand."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        """Open a store for adding.
+
+        Raises:
+            StoreError: The folder cannot be written, or holds a store cut by another convention.
+        """
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for leftover in path.glob(".*.part"):
+                leftover.unlink()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+        self.write_settings(settings)
+        if (path / "faces.parquet").exists():
+            self._table = FaceStore(path).table
+        else:
+            self._table = _SCHEMA.empty_table()
+            self._write_manifest()
+        self._shard = 1 + max(self._table.column("shard").to_pylist(), default=-1)
+        self._rows: list[dict[str, Any]] = []
+        self._whole_rows = 0
+        self._file: h5py.File | None = None
+        self.known = self._known_sources()
+        """SHA-256 of every source that the store has dealt with, be it in faces or in errors."""
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Write `store.json`: how the store was made.
+
+        Raises:
+            StoreError: The store was cut by another crop convention.
+        """
+        about = self.path / "store.json"
+        convention = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
+        if about.exists():
+            old = json.loads(about.read_text(encoding="utf-8"))
+            if {key: old.get(key) for key in convention} != convention:
+                raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
+        write_bytes(about, json.dumps({**convention, **settings}, indent=2, ensure_ascii=False).encode())
+
+    def _known_sources(self) -> set[str]:
+        return set(self._table.column("sha256").to_pylist()) | {
+            line["sha256"] for line in self.read_errors() if line["sha256"]
+        }
+
+    def read_errors(self) -> list[dict[str, Any]]:
+        """The lines of `errors.jsonl`; a line cut by a kill is dropped, its source comes again."""
+        path = self.path / "errors.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [line for line in map(_parse_or_none, lines) if line]
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the shard in hand; of a source that was interrupted nothing is kept, so that it comes again."""
+        self.close_shard()
+
+    def add(self, face: Face, crop: RGB) -> None:
+        """Append a face and its crop (317, 317, 3) to the shard in hand."""
+        if self._file is None:
+            self._file = h5py.File(self.path / f".crops-{self._shard:05d}.part", "w")
+            shape = (CROP_SIZE, CROP_SIZE, 3)
+            self._file.create_dataset(
+                "crops", (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape)
+            )
+        crops = self._file["crops"]
+        crops.resize(len(self._rows) + 1, axis=0)
+        crops[-1] = crop
+        row = {field.name: getattr(face, field.name) for field in fields(face)}
+        row |= {"box": face.box.tolist(), "landmarks": face.landmarks.ravel().tolist()}
+        row |= {"square": list(asdict(face.square).values()), "shard": self._shard, "row": len(self._rows)}
+        self._rows.append(row)
+
+    def end_source(self, sha256: str) -> None:
+        """Say that a source is dealt with; closes the shard when it is full."""
+        self.known.add(sha256)
+        self._whole_rows = len(self._rows)
+        if len(self._rows) >= SHARD_FACES:
+            self.close_shard()
+
+    def add_error(self, source: str, sha256: str | None, reason: str) -> None:
+        """Append a line to `errors.jsonl`, at once; `sha256` None lets the next run try again."""
+        line = json.dumps({"source": source, "sha256": sha256, "reason": reason}, ensure_ascii=False)
+        path = self.path / "errors.jsonl"
+        cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * bool(cut) + line + "\n")
+
+    def close_shard(self) -> None:
+        """Put the shard in hand into the store."""
+        if self._file is None:
+            return
+        temporary = Path(self._file.filename)
+        self._file["crops"].resize(self._whole_rows, axis=0)
+        self._file.close()
+        self._file = None
+        if self._whole_rows:
+            temporary.replace(shard_path(self.path, self._shard))
+            rows = pa.Table.from_pylist(self._rows[: self._whole_rows], schema=_SCHEMA)
+            self._table = pa.concat_tables([self._table, rows])
+            self._write_manifest()
+            self._shard += 1
+        temporary.unlink(missing_ok=True)
+        self._rows, self._whole_rows = [], 0
+
+    def _write_manifest(self) -> None:
+        temporary = self.path / ".faces.part"
+        pq.write_table(self._table, temporary)
+        temporary.replace(self.path / "faces.parquet")
+
+
+def _parse_or_none(line: str) -> dict[str, Any] | None:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return parsed

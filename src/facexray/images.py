@@ -1,0 +1,222 @@
+"""Read and write RGB images; walk photographs, folders and video frames.
+
+Every image inside facexray is (H, W, 3) uint8 RGB, upright. This module is the border: it undoes EXIF and
+video rotation, turns greyscale, CMYK, alpha and 16-bit images into RGB, and answers broken files with a
+`MediaError` that names the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from facexray.errors import MediaError
+
+RGB = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
+)
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"}
+)
+
+
+def read_image(path: Path) -> RGB:
+    """Read a photograph as (H, W, 3) uint8 RGB, upright by its EXIF orientation.
+
+    Transparent pixels become white, 16-bit grey is scaled to 8 bits, an animation gives its first frame.
+
+    Raises:
+        MediaError: The file is missing, unreadable, truncated, no image, or declares more pixels than
+            Pillow's limit against decompression bombs (about 179 million); nothing is decoded then.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror or error}); check that it exists "
+                         "and that you may read it") from error  # fmt: skip
+    return decode_image(data, name=str(path))
+
+
+def decode_image(data: bytes, name: str = "image") -> RGB:
+    """Decode an encoded photograph; see `read_image`. `name` is what an error calls it."""
+    if not data:
+        raise MediaError(f"{name}: the file is empty (0 bytes); get it again from its source")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{name}: refused before decoding: {error}; scale the image down first") from error
+    except Exception as error:  # Pillow's plugins raise nearly every kind of exception on hostile files.
+        raise MediaError(
+            f"{name}: not a readable photograph ({error or type(error).__name__}); it may be cut off, "
+            "damaged or of another format than its name says"
+        ) from error
+
+
+def _to_rgb(image: Image.Image) -> RGB:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
+        grey = np.asarray(image).astype(np.float32)
+        scale = 257.0 if grey.max(initial=0) > 255 else 1.0
+        eight_bit = np.clip(np.rint(grey / scale), 0, 255).astype(np.uint8)
+        return np.repeat(eight_bit[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise MediaError("floating-point pixels have no defined white; convert the image to 8 bits")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(image.convert("RGB"))
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) RGB or (H, W) grey uint8 by the file name's suffix, whole or not at all.
+
+    Raises:
+        MediaError: The suffix is not one that can be written, or the disk refuses.
+    """
+    try:
+        write_bytes(path, encode_image(image, path.suffix))
+    except (cv2.error, OSError) as error:
+        raise MediaError(f"{path}: the image cannot be written ({error})") from error
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str, quality: int = 95) -> bytes:
+    """Encode (H, W, 3) RGB or (H, W) grey uint8 as a file with `suffix` (`.png`, `.jpg`, `.webp`)."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }.get(suffix, [])
+    return cv2.imencode(suffix, pixels, options)[1].tobytes()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a walk over the user's paths found."""
+
+    files: list[Path] = field(default_factory=list)
+    """Photographs and videos, in sorted order, each once."""
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    """Paths that could not be walked, each with its reason."""
+    ignored: int = 0
+    """Files in the folders that are neither photographs nor videos by their names."""
+
+
+def find_sources(paths: Sequence[Path]) -> Sources:
+    """Walk files and folders (recursively) for photographs and videos.
+
+    A file that is named outright is taken whatever its suffix; in a folder, only known suffixes are.
+    """
+    found: dict[Path, None] = {}
+    unreadable: list[tuple[Path, str]] = []
+    ignored = 0
+
+    def note(error: OSError) -> None:
+        unreadable.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
+
+    for path in paths:
+        if not path.is_dir():
+            found[path] = None
+            continue
+        for folder, subfolders, names in os.walk(path, onerror=note):
+            subfolders.sort()
+            media = [
+                name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+            ]
+            ignored += len(names) - len(media)
+            found.update(dict.fromkeys(Path(folder, name) for name in media))
+    return Sources(list(found), unreadable, ignored)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file's name says video; every other file is taken for a photograph."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame of a video."""
+
+    image: RGB
+    """(H, W, 3) uint8 RGB, upright."""
+    index: int
+    """Position in the video, from 0."""
+    time_s: float
+    """Presentation time in seconds."""
+
+
+def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -> Iterator[Frame]:
+    """Yield frames of a video, in order: `frames` of them spread evenly over the whole video, or each `stride`-th.
+
+    Args:
+        path: Any container and codec that FFmpeg reads.
+        frames: How many frames; the middle of each of `frames` equal parts is taken. Ignored with `stride`.
+        stride: Take frames 0, stride, 2·stride, …
+
+    Raises:
+        MediaError: The file cannot be opened or holds no video; or, *after* the readable frames were
+            yielded, it is cut off or damaged part-way.
+    """
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path}: holds no video stream (audio only?)")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            total = stream.frames or _count_frames(path)
+            if stride is not None:
+                wanted = set(range(0, total, stride))
+            else:
+                wanted = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
+            yield from _decode_wanted(container, wanted)
+            if wanted:
+                raise MediaError(f"{path}: cut off: {len(wanted)} of the frames that it declares are missing")
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"{path}: not a readable video ({error}); it may be cut off or damaged") from error
+
+
+def _count_frames(path: Path) -> int:
+    """Count a stream's packets without decoding them, for containers that do not say their length."""
+    with av.open(str(path)) as container:
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
+def _decode_wanted(container: av.container.InputContainer, wanted: set[int]) -> Iterator[Frame]:
+    """Decode and yield the frames of `wanted`, striking each off."""
+    for index, frame in enumerate(container.decode(video=0)):
+        if index in wanted:
+            wanted.discard(index)
+            image = np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90))
+            yield Frame(np.ascontiguousarray(image), index, float(frame.time or 0.0))
+        if not wanted:
+            return

@@ -1,0 +1,1 @@
+"""Training: the only part of facexray that imports torch, which comes with the extra `[train]`."""

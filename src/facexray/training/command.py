@@ -1,0 +1,63 @@
+"""The commands `train` and `export`, as functions; torch is imported when they run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from facexray.blending.recipe import BlendConfig
+from facexray.errors import MissingExtraError, SettingsError
+from facexray.faces.store import FaceStore
+from facexray.images import write_bytes
+from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
+
+
+def train(
+    store: Path,
+    out: Path,
+    val_store: Path | None = None,
+    blending: BlendConfig = BlendConfig(),
+    network: NetworkConfig = NetworkConfig(),
+    optim: OptimConfig = OptimConfig(),
+    run: RunConfig = RunConfig(),
+    seed: int = 0,
+    resume: bool = False,
+) -> Path:
+    """Train a network to see where faces were blended, from the real faces of a store.
+
+    Writes into OUT: best.safetensors and best.json (the best validation AUC), last.ckpt, log.csv,
+    validation.csv and run.json. Needs the extra: pip install 'facexray[train]'.
+
+    Args:
+        store: Face store of real photographs, made by prepare.
+        out: Folder of the run.
+        val_store: Face store of people not trained on; without it a tenth of the store's people is held out.
+        blending: How blended images are drawn.
+        network: The network.
+        optim: Loss, optimiser, schedule.
+        run: Device, precision, validation.
+        seed: Of weights and samples.
+        resume: Go on from OUT's last checkpoint, where there is one.
+
+    Returns:
+        The run's folder, for `export`.
+
+    Raises:
+        SettingsError: A setting out of range, or OUT holds a run and resume was not said.
+        StoreError: A store is missing or too small.
+        MissingExtraError: Torch is not installed.
+    """
+    stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
+    if (out / "last.ckpt").exists() and not resume:
+        raise SettingsError(
+            f"{out}: holds a run already; say --resume to go on with it, or name another folder"
+        )
+    try:
+        from facexray.training.loop import fit, setup
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"training needs {error.name}: pip install 'facexray[train]'") from error
+    out.mkdir(parents=True, exist_ok=True)
+    training = setup(out, stores, blending, network, optim, run, seed)
+    write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
+    fit(training)
+    return out

@@ -1,0 +1,78 @@
+"""Blended samples for training and validation, rendered as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from facexray.blending.generate import Sample, draw_sample, render
+from facexray.blending.recipe import BlendConfig
+from facexray.faces.neighbours import FacePool
+from facexray.faces.store import FaceStore
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Views (N, 3, 256, 256) float RGB in [0, 1], X-rays (N, 256, 256) float, labels (N,) int64."""
+
+
+class BlendedPairs(Dataset[tuple[Sample, Sample]]):
+    """Pair number i: a blended image and its real twin, from (seed, i) alone."""
+
+    def __init__(
+        self, config: BlendConfig, store: FaceStore, indices: Sequence[int] | None, seed: int
+    ) -> None:
+        self.config = replace(config, real_prob=0.0)
+        self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
+
+    def __getitem__(self, index: int) -> tuple[Sample, Sample]:
+        fake = draw_sample(self.config, self.pool, self.store, self.seed, 0, index)
+        return render(fake.recipe.as_real(), self.store), fake
+
+
+def collate(pairs: Sequence[tuple[Sample, Sample]]) -> Batch:
+    """Put pairs into one batch, in uint8's own grey levels: 255 is 1."""
+    samples = [sample for pair in pairs for sample in pair]
+    images = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    views = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255
+    xrays = torch.from_numpy(np.stack([sample.xray for sample in samples]))
+    return views, xrays, torch.tensor([sample.label for sample in samples])
+
+
+class PairSampler:
+    """The pair numbers of one process, from an iteration on: no pair comes twice, to any process."""
+
+    def __init__(self, start: int, stop: int, rank: int = 0, processes: int = 1) -> None:
+        self.numbers = range(start + rank, stop, processes)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def training_loader(
+    pairs: BlendedPairs, sampler: PairSampler, pairs_per_batch: int, workers: int
+) -> DataLoader[tuple[Sample, Sample]]:
+    """A loader of batches of `pairs_per_batch` pairs, rendered in `workers` processes."""
+    return DataLoader(
+        pairs,
+        batch_size=pairs_per_batch,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_start_worker,
+        prefetch_factor=4 if workers else None,
+        # A forked worker would inherit OpenCV's and torch's thread pools without their threads, and hang.
+        multiprocessing_context="spawn" if workers else None,
+    )
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
