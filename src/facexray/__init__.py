@@ -1,1 +1,68 @@
-"""facexray: learn from real photographs alone where a face was blended in, and show it."""
+"""facexray: learn from real photographs alone where a face was blended in, and show it.
+
+Each command of the command line is a function of the same name here, with the same options:
+
+    import facexray
+    facexray.prepare([Path("photos")], Path("store"))
+    facexray.Detector().image("photo.jpg").verdict
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facexray.blending.command import blend
+    from facexray.blending.recipe import BlendConfig
+    from facexray.demonstration import demo
+    from facexray.detection import Detector
+    from facexray.errors import FaceXrayError
+    from facexray.evaluation.command import evaluate
+    from facexray.faces.prepare import landmarks, prepare
+    from facexray.faces.store import FaceStore
+    from facexray.report.command import detect
+    from facexray.runtime.model import XrayModel
+    from facexray.training.command import export, train
+
+__version__ = version("facexray")
+
+_HOMES = {
+    "BlendConfig": "facexray.blending.recipe",
+    "Detector": "facexray.detection",
+    "FaceStore": "facexray.faces.store",
+    "FaceXrayError": "facexray.errors",
+    "XrayModel": "facexray.runtime.model",
+    "blend": "facexray.blending.command",
+    "demo": "facexray.demonstration",
+    "detect": "facexray.report.command",
+    "evaluate": "facexray.evaluation.command",
+    "export": "facexray.training.command",
+    "landmarks": "facexray.faces.prepare",
+    "prepare": "facexray.faces.prepare",
+    "train": "facexray.training.command",
+}
+
+__all__ = [
+    "BlendConfig",
+    "Detector",
+    "FaceStore",
+    "FaceXrayError",
+    "XrayModel",
+    "blend",
+    "demo",
+    "detect",
+    "evaluate",
+    "export",
+    "landmarks",
+    "prepare",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: `import facexray` itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'facexray' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

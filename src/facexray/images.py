@@ -24,9 +24,7 @@ from facexray.errors import MediaError
 
 RGB = NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
-)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"}
 )
@@ -68,7 +66,7 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
 def _to_rgb(image: Image.Image) -> RGB:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
         grey = np.asarray(image).astype(np.float32)
-        scale = 257.0 if grey.max(initial=0) > 255 else 1.0
+        scale = 257.0 if image.mode.startswith("I;16") or grey.max(initial=0) > 255 else 1.0
         eight_bit = np.clip(np.rint(grey / scale), 0, 255).astype(np.uint8)
         return np.repeat(eight_bit[..., None], 3, axis=2)
     if image.mode == "F":
@@ -96,8 +94,9 @@ def encode_image(image: NDArray[np.uint8], suffix: str, quality: int = 95) -> by
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }.get(suffix, [])
+    }.get(suffix.lower(), [])
     return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
@@ -145,17 +144,22 @@ def find_sources(paths: Sequence[Path]) -> Sources:
         unreadable.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
 
     for path in paths:
-        if not path.is_dir():
+        if not _is_folder(path):
             found[path] = None
             continue
         for folder, subfolders, names in os.walk(path, onerror=note):
             subfolders.sort()
-            media = [
-                name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            ]
+            media = [name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
             ignored += len(names) - len(media)
             found.update(dict.fromkeys(Path(folder, name) for name in media))
     return Sources(list(found), unreadable, ignored)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a forbidden parent, a name too long: who reads it as a file says what is wrong
+        return False
 
 
 def is_video(path: Path) -> bool:
@@ -188,12 +192,14 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             yielded, it is cut off or damaged part-way.
     """
     try:
-        with av.open(str(path)) as container:
+        with _open_video(path) as container:
             if not container.streams.video:
                 raise MediaError(f"{path}: holds no video stream (audio only?)")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             total = stream.frames or _count_frames(path)
+            if not total:
+                raise MediaError(f"{path}: holds no frames; it may be cut off")
             if stride is not None:
                 wanted = set(range(0, total, stride))
             else:
@@ -205,9 +211,14 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
         raise MediaError(f"{path}: not a readable video ({error}); it may be cut off or damaged") from error
 
 
+def _open_video(path: Path) -> av.container.InputContainer:
+    """Open a video; titles in other encodings than UTF-8 are no reason to refuse it."""
+    return av.open(str(path), metadata_errors="replace")
+
+
 def _count_frames(path: Path) -> int:
     """Count a stream's packets without decoding them, for containers that do not say their length."""
-    with av.open(str(path)) as container:
+    with _open_video(path) as container:
         return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 

@@ -49,9 +49,7 @@ METRICS: dict[str, Metric] = {"AUC": auc, "AP": ap, "EER": eer}
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     truth, given = np.asarray(labels, np.int64), np.asarray(scores, np.float64)
     if truth.shape != given.shape or truth.ndim != 1:
-        raise SettingsError(
-            f"labels and scores must be two lists of one length, got {truth.shape} and {given.shape}"
-        )
+        raise SettingsError(f"labels and scores must be two lists of one length, got {truth.shape} and {given.shape}")
     if set(np.unique(truth)) != {0, 1}:
         raise SettingsError(f"needs both real (0) and fake (1), got the labels {np.unique(truth).tolist()}")
     if not np.isfinite(given).all():
@@ -77,31 +75,39 @@ def pool_by_video(
         grouped[video].append((label, score))
     mixed = [video for video, rows in grouped.items() if len({label for label, _ in rows}) > 1]
     if mixed:
-        raise SettingsError(
-            f"{mixed[0]}: real and fake frames under one video key; keys must tell them apart"
-        )
+        raise SettingsError(f"{mixed[0]}: real and fake frames under one video key; keys must tell them apart")
     means = [float(np.mean([score for _, score in rows])) for rows in grouped.values()]
     return list(grouped), [rows[0][0] for rows in grouped.values()], means
 
 
 def bootstrap(
-    metric: Metric, labels: ArrayLike, scores: ArrayLike, resamples: int = 1000, seed: int = 0
+    metric: Metric,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """The 95 % percentile interval of a metric, by resampling within each class.
+    """The 95 % percentile interval of a metric, by resampling groups within each class.
 
     Args:
         metric: Of labels (N,) and scores (N,).
-        labels: 0 real, 1 fake; one entry per independent unit, which is a video, not a frame.
-        scores: Probability of fake.
+        labels: (N,) 0 real, 1 fake.
+        scores: (N,) probability of fake.
+        groups: (N,) what is drawn as one: a frame's video, since frames of one video are no independent
+            witnesses. None where every entry stands alone.
         resamples: How often to resample.
         seed: Of the resampling.
     """
     truth, given = _checked(labels, scores)
     rng = np.random.default_rng(seed)
-    classes = [np.flatnonzero(truth == label) for label in (0, 1)]
+    members: dict[tuple[int, Hashable], list[int]] = defaultdict(list)
+    for index, group in enumerate(range(len(truth)) if groups is None else groups):
+        members[int(truth[index]), group].append(index)
+    classes = [[np.array(rows) for (label, _), rows in members.items() if label == which] for which in (0, 1)]
     values = []
     for _ in range(resamples):
-        drawn = np.concatenate([rng.choice(members, len(members)) for members in classes])
+        drawn = np.concatenate([part[i] for part in classes for i in rng.integers(len(part), size=len(part))])
         values.append(metric(truth[drawn], given[drawn]))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

@@ -40,9 +40,7 @@ def _commit() -> str | None:
     here = Path(__file__).parent
     git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        inside = subprocess.run(
-            [*git[:3], "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
-        )
+        inside = subprocess.run([*git[:3], "ls-files", "--error-unmatch", __file__], capture_output=True, check=False)
         if inside.returncode:
             return None
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()

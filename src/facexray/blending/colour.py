@@ -33,9 +33,7 @@ def match_lab(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
 
 def _match(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     inside = (mask > 0.5).astype(np.uint8)
-    (mean_f, std_f), (mean_b, std_b) = (
-        cv2.meanStdDev(image, mask=inside) for image in (foreground, background)
-    )
+    (mean_f, std_f), (mean_b, std_b) = (cv2.meanStdDev(image, mask=inside) for image in (foreground, background))
     # A foreground without variance has nothing to scale.
     gain = np.where(std_f > 1e-3, std_b / np.maximum(std_f, 1e-3), 1.0)
     gain32, shift = (np.float32(value).ravel() for value in (gain, mean_b - gain * mean_f))

@@ -24,9 +24,7 @@ def warp_on_grid(mask: Mask, displacements: NDArray[np.float32]) -> Mask:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     at_x, at_y = x * ((columns - 1) / (width - 1)), y * ((rows - 1) / (height - 1))
     field = cv2.remap(displacements.astype(np.float32), at_x, at_y, cv2.INTER_LINEAR)
-    warped = cv2.remap(
-        mask, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+    warped = cv2.remap(mask, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(warped, np.float32)
 
 

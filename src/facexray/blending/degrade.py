@@ -28,9 +28,7 @@ class Degradation:
 def degrade(image: RGB, steps: tuple[Degradation, ...]) -> RGB:
     """Apply the steps in order to an image (H, W, 3)."""
     for step in steps:
-        image = (
-            _jpeg(image, step.amount) if step.kind == "jpeg" else _resample(image, step.amount, step.kernel)
-        )
+        image = _jpeg(image, step.amount) if step.kind == "jpeg" else _resample(image, step.amount, step.kernel)
     return image
 
 
@@ -42,4 +40,4 @@ def _resample(image: RGB, side: int, kernel: str) -> RGB:
 
 def _jpeg(image: RGB, quality: int) -> RGB:
     encoded = np.frombuffer(encode_image(image, ".jpg", quality), np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)

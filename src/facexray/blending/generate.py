@@ -118,9 +118,7 @@ def _mask(recipe: Recipe, landmarks: Landmarks) -> Mask:
     mask = soften(grow(mask, recipe.grow_px), recipe.blur_px)
     covered = float((mask > 0.5).mean())
     if not MIN_MASK <= covered < 1:
-        raise BlendError(
-            f"the mask of {recipe.background} covers {covered:.1%} of the crop: nothing to blend"
-        )
+        raise BlendError(f"the mask of {recipe.background} covers {covered:.1%} of the crop: nothing to blend")
     return mask
 
 
@@ -146,9 +144,8 @@ def change_source(image: RGB, change: SourceChange) -> RGB:
     """Apply the colour, sharpness and place changes of a self-blended foreground to a crop (317, 317, 3)."""
     pixels = image.astype(np.float32)
     detail = pixels - np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.5), np.float32)
-    changed = (pixels + np.float32(change.sharpness) * detail) * np.float32(change.gain) + np.float32(
-        change.offset
-    )
+    gain, offset = np.array(change.gain, np.float32), np.array(change.offset, np.float32)
+    changed = (pixels + np.float32(change.sharpness) * detail) * gain + offset
     centre = (CROP_SIZE - 1) / 2
     shift = centre * (1 - change.scale) + np.array(change.shift_px)
     matrix = np.array([[change.scale, 0, shift[0]], [0, change.scale, shift[1]]], np.float32)
@@ -161,22 +158,24 @@ def view_of(crop: CropT, recipe: Recipe) -> CropT:
     window = crop[top : top + side, left : left + side]
     if side != VIEW_SIZE:
         how = cv2.INTER_AREA if side > VIEW_SIZE else cv2.INTER_LINEAR
-        window = cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=how)
+        window = np.asarray(cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=how), crop.dtype)
     return np.ascontiguousarray(window[:, ::-1] if recipe.flip else window)
 
 
-def draw_sample(
-    config: BlendConfig, pool: FacePool, faces: Faces, seed: int, epoch: int, index: int
-) -> Sample:
+def sample_rng(seed: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
+    """The dice of one sample, the same on every machine and in every process."""
+    return np.random.default_rng([seed, epoch, index, attempt])
+
+
+def draw_sample(config: BlendConfig, pool: FacePool, faces: Faces, seed: int, epoch: int, index: int) -> Sample:
     """Draw and make the sample (seed, epoch, index); a recipe without a usable mask is drawn again.
 
     Raises:
         BlendError: No recipe could be made in `ATTEMPTS` attempts.
     """
     for attempt in range(ATTEMPTS):
-        rng = np.random.default_rng([seed, epoch, index, attempt])
         try:
-            return render(draw_recipe(config, pool, rng), faces)
+            return render(draw_recipe(config, pool, sample_rng(seed, epoch, index, attempt)), faces)
         except BlendError as error:
             last = error
     raise BlendError(f"no sample after {ATTEMPTS} attempts, the last: {last}; are the erosions too large?")

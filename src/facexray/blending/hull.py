@@ -36,7 +36,7 @@ def _fill(size: int, polygons: list[Landmarks]) -> Mask:
         one = np.zeros_like(mask)
         cv2.fillConvexPoly(one, corners, 255, cv2.LINE_AA, _SHIFT)
         np.maximum(mask, one, out=mask)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)
 
 
 def whole(landmarks: Landmarks, size: int) -> Mask:
@@ -61,9 +61,7 @@ def without_forehead(landmarks: Landmarks, size: int) -> Mask:
     """Three convex parts: jaw with mouth, nose, and the band of brows and eyes."""
     jaw = np.concatenate([landmarks[JAW], landmarks[OUTER_MOUTH]])
     nose = np.concatenate([landmarks[NOSE_BRIDGE], landmarks[NOSE_BASE]])
-    band = np.concatenate(
-        [landmarks[RIGHT_BROW], landmarks[LEFT_BROW], landmarks[RIGHT_EYE], landmarks[LEFT_EYE]]
-    )
+    band = np.concatenate([landmarks[RIGHT_BROW], landmarks[LEFT_BROW], landmarks[RIGHT_EYE], landmarks[LEFT_EYE]])
     return _fill(size, [jaw, nose, band])
 
 

@@ -23,7 +23,7 @@ class BlendConfig:
     """The distributions that recipes are drawn from."""
 
     mode: Literal["bi", "sbi", "mix"] = "mix"
-    """bi: the nearest other face (the paper's); sbi: the face onto itself (Shiohara & Yamasaki 2022); mix: half each."""
+    """bi: the nearest other face (the paper); sbi: the face onto itself (Shiohara & Yamasaki 2022); mix: half each."""
     real_prob: float = 0.5
     """Share of samples that stay real."""
     candidates: int = 1000
@@ -67,20 +67,16 @@ class BlendConfig:
         faults = [f"{name} must be in [0, 1]" for name in shares if not 0 <= getattr(self, name) <= 1]
         ranges = ("grid_std_range", "blur_range_px", "resample_range_px", "jpeg_range", "window_range_px")
         faults += [f"{name} must rise" for name in ranges if getattr(self, name)[0] > getattr(self, name)[1]]
-        faults += [
-            f"hulls: {name!r} is none of {', '.join(HULLS)}" for name in self.hulls if name not in HULLS
-        ]
-        faults += [
-            f"colours: {name!r} is none of {', '.join(COLOURS)}"
-            for name in self.colours
-            if name not in COLOURS
-        ]
+        faults += [f"hulls: {name!r} is none of {', '.join(HULLS)}" for name in self.hulls if name not in HULLS]
+        faults += [f"colours: {name!r} is none of {', '.join(COLOURS)}" for name in self.colours if name not in COLOURS]
         checks = {
+            f"mode must be bi, sbi or mix, not {self.mode!r}": self.mode in ("bi", "sbi", "mix"),
+            f"align must be none or similarity, not {self.align!r}": self.align in ("none", "similarity"),
+            "grid_std_range must be at least 0": self.grid_std_range[0] >= 0,
             "hulls and colours must not be empty": bool(self.hulls and self.colours),
             "candidates must be at least 1": self.candidates >= 1,
             "grid_nodes must be at least 2": self.grid_nodes >= 2,
-            "erode_max_px and dilate_max_px must be at least 0": min(self.erode_max_px, self.dilate_max_px)
-            >= 0,
+            "erode_max_px and dilate_max_px must be at least 0": min(self.erode_max_px, self.dilate_max_px) >= 0,
             "blur_range_px must be above 0": self.blur_range_px[0] > 0,
             "resample_range_px must be at least 8": self.resample_range_px[0] >= 8,
             "jpeg_range must be in [1, 100]": self.jpeg_range[0] >= 1 and self.jpeg_range[1] <= 100,
@@ -155,7 +151,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
         """The recipe that `to_dict` wrote, also after a way through JSON."""
-        source = {
+        source: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in data["source"].items()
         }
         return cls(
@@ -178,7 +174,7 @@ def draw_recipe(config: BlendConfig, pool: FacePool, rng: np.random.Generator) -
         rng: The dice; `generate.sample_rng` makes one from (seed, epoch, index).
     """
     background = int(rng.integers(len(pool.ids)))
-    shared = {
+    shared: dict[str, Any] = {
         "background": pool.ids[background],
         "degradations": _draw_degradations(config, rng),
         "window": _draw_window(config, rng),
@@ -189,15 +185,11 @@ def draw_recipe(config: BlendConfig, pool: FacePool, rng: np.random.Generator) -
     mode = config.mode
     if mode == "mix":
         mode = "bi" if rng.random() < 0.5 else "sbi"
-    of_mode = (
-        _draw_sbi(pool.ids[background], rng) if mode == "sbi" else _draw_bi(config, pool, background, rng)
-    )
+    of_mode = _draw_sbi(pool.ids[background], rng) if mode == "sbi" else _draw_bi(config, pool, background, rng)
     return Recipe(mode, **shared, **_draw_mask(config, rng), **of_mode)
 
 
-def _draw_bi(
-    config: BlendConfig, pool: FacePool, background: int, rng: np.random.Generator
-) -> dict[str, Any]:
+def _draw_bi(config: BlendConfig, pool: FacePool, background: int, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "foreground": pool.ids[pool.nearest(background, config.candidates, rng)],
         "align": config.align,

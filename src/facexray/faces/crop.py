@@ -74,7 +74,8 @@ def cut_crop(image: RGB, square: Square) -> RGB:
     part = image[y0:y1, x0:x1]
     if part.shape[:2] != (square.side, square.side):
         pads = (max(y0 - top, 0), max(bottom - y1, 0), max(x0 - left, 0), max(right - x1, 0))
-        part = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE)[: square.side, : square.side]
+        padded = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE)
+        part = np.asarray(padded[: square.side, : square.side], np.uint8)
     how = cv2.INTER_AREA if square.side > CROP_SIZE else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(part, (CROP_SIZE, CROP_SIZE), interpolation=how), np.uint8)
 

@@ -53,6 +53,8 @@ class FaceDetector:
     def _detect_at(self, image: RGB, long_side: int) -> list[DetectedFace]:
         scale = min(1.0, long_side / max(image.shape[:2]))
         width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+        if min(width, height) < MIN_SIDE:  # a strip
+            return []
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else image
         self._yunet.setInputSize((width, height))
         rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]

@@ -32,9 +32,18 @@ OUTER_MOUTH = slice(48, 60)
 INNER_MOUTH = slice(60, 68)
 
 MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+    [
+        *range(16, -1, -1),  # jaw
+        *range(26, 16, -1),  # brows
+        *range(27, 31),  # nose bridge
+        *range(35, 30, -1),  # nose base
+        *(45, 44, 43, 42, 47, 46),  # right eye
+        *(39, 38, 37, 36, 41, 40),  # left eye
+        *range(54, 47, -1),  # upper outer mouth
+        *range(59, 54, -1),  # lower outer mouth
+        *range(64, 59, -1),  # upper inner mouth
+        *range(67, 64, -1),  # lower inner mouth
+    ]
 )
 """(68,) `landmarks[MIRROR]` puts the points of a mirrored image back into the standard order."""
 
@@ -46,7 +55,7 @@ MAX_DISAGREEMENT = 0.25
 
 def mirror(landmarks: Landmarks, width: int) -> Landmarks:
     """Landmarks of the horizontally mirrored image of `width` pixels: x → width − 1 − x, left ↔ right."""
-    flipped = landmarks[MIRROR].copy()
+    flipped: Landmarks = landmarks[MIRROR].copy()
     flipped[:, 0] = width - 1 - flipped[:, 0]
     return flipped
 
@@ -74,9 +83,7 @@ def predict_landmarks(image: RGB, face: DetectedFace) -> Landmarks | None:
         return None
     scale = min(1.0, WORK_SIDE / side)
     if scale < 1:
-        window = np.asarray(
-            cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        window = np.asarray(cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     corner = np.array([wx0, wy0], np.float32)
     box = [round((value - offset) * scale) for value, offset in ((left, wx0), (top, wy0))]
     rectangle = dlib.rectangle(box[0], box[1], round(box[0] + side * scale), round(box[1] + side * scale))
@@ -111,7 +118,7 @@ def read_landmarks_json(path: Path) -> dict[str, Landmarks]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LandmarksError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LandmarksError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict) or not content:
         raise LandmarksError(f'{path}: expected an object {{"000_0000.png": [[x, y] × 68], …}} with entries')
@@ -135,7 +142,7 @@ def check_landmarks(value: Any) -> Landmarks:
     """
     try:
         points = np.asarray(value, np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise LandmarksError(f"expected 68 [x, y] pairs of numbers ({error})") from error
     if points.shape != (COUNT, 2):
         raise LandmarksError(f"expected 68 [x, y] pairs, got the shape {points.shape}")

@@ -35,10 +35,7 @@ class FacePool:
         chosen = np.arange(len(store)) if indices is None else np.asarray(indices, int)
         videos = np.array(store.column("video"), object)[chosen]
         identities = np.array(store.column("identity"), object)[chosen]
-        people = [
-            f"person {who}" if who else f"video {video}"
-            for who, video in zip(identities, videos, strict=True)
-        ]
+        people = [f"person {who}" if who else f"video {video}" for who, video in zip(identities, videos, strict=True)]
         pool = cls(
             ids=np.array(store.column("id"), object)[chosen].tolist(),
             landmarks=store.landmarks[chosen],

@@ -51,13 +51,9 @@ class PrepareSummary:
         if self.skipped:
             lines.append(f"  each is named in {self.out / 'errors.jsonl'}")
         if self.ignored:
-            lines.append(
-                f"  ignored {self.ignored} files that are neither photographs nor videos by their names"
-            )
+            lines.append(f"  ignored {self.ignored} files that are neither photographs nor videos by their names")
         if self.without_identity:
-            lines.append(
-                f"  no identity for {self.without_identity} sources: each stands for a person of its own"
-            )
+            lines.append(f"  no identity for {self.without_identity} sources: each stands for a person of its own")
         return "\n".join(lines)
 
 
@@ -115,9 +111,7 @@ def prepare(
                 _add_source(writer, summary, path, rule, reader)
         writer.write_settings({**about, "last_run_skipped": dict(summary.skipped)})
     except OSError as error:
-        raise StoreError(
-            f"{out}: writing failed ({error}); free space and run the same command again"
-        ) from error
+        raise StoreError(f"{out}: writing failed ({error}); free space and run the same command again") from error
     return summary
 
 
@@ -133,11 +127,9 @@ def _progress(files: list[Path]) -> Iterator[Path]:
         yield from progress.track(files)
 
 
-def _add_source(
-    writer: StoreWriter, summary: PrepareSummary, path: Path, rule: IdentityRule, reader: Reader
-) -> None:
+def _add_source(writer: StoreWriter, summary: PrepareSummary, path: Path, rule: IdentityRule, reader: Reader) -> None:
     """Add one source's faces, or lines to the errors; nothing that a file can hold stops the run."""
-    sha256 = None
+    sha256, faces, reasons = None, 0, []
     try:
         sha256 = sha256_of(path)
         if sha256 in writer.known:
@@ -147,12 +139,16 @@ def _add_source(
         summary.without_identity += person is None
         for item in reader(path, sha256, person):
             if isinstance(item, str):
-                _skip(writer, summary, path, sha256, item)
+                reasons.append(item)
             else:
                 writer.add(*item)
-                summary.faces += 1
+                faces += 1
     except FaceXrayError as error:
-        _skip(writer, summary, path, sha256, str(error).removeprefix(f"{path}: "))
+        reasons.append(str(error).removeprefix(f"{path}: "))
+    for reason in reasons:
+        # A source that gave faces is known by them: a kill before they are written must let it come again.
+        _skip(writer, summary, path, None if faces else sha256, reason)
+    summary.faces += faces
     if sha256:
         writer.end_source(sha256)
 
@@ -172,9 +168,7 @@ def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
     detector = FaceDetector()
 
     def read(path: Path, sha256: str, person: str | None) -> Iterator[tuple[Face, RGB] | str]:
-        source = (
-            read_video(path, frames, stride) if is_video(path) else iter([Frame(read_image(path), 0, 0.0)])
-        )
+        source = read_video(path, frames, stride) if is_video(path) else iter([Frame(read_image(path), 0, 0.0)])
         seen = 0
         for frame in source:
             for number, detected in enumerate(detector.detect(frame.image)):
@@ -258,7 +252,7 @@ def identity_rule(rule: str | None) -> IdentityRule:
     if rule is None:
         return lambda path: None
     if rule == "folder":
-        return lambda path: path.parent.name
+        return lambda path: path.absolute().parent.name or None
     if rule.lower().endswith(".csv"):
         people = _read_identities(Path(rule))
         return lambda path: people.get(str(path)) or people.get(path.name)
@@ -267,9 +261,7 @@ def identity_rule(rule: str | None) -> IdentityRule:
     except re.error as error:
         raise SettingsError(f"identity: {rule!r} is not a regular expression ({error})") from error
     if pattern.groups < 1:
-        raise SettingsError(
-            f'identity: {rule!r} has no group; put the person in parentheses, as in "_([0-9]+)_"'
-        )
+        raise SettingsError(f'identity: {rule!r} has no group; put the person in parentheses, as in "_([0-9]+)_"')
 
     def match(path: Path) -> str | None:
         found = pattern.search(path.name)
@@ -285,9 +277,7 @@ def _read_identities(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"identity: {path} cannot be read ({error})") from error
     except KeyError as error:
-        raise SettingsError(
-            f"identity: {path} needs a column {error}; its columns are file and identity"
-        ) from error
+        raise SettingsError(f"identity: {path} needs a column {error}; its columns are file and identity") from error
 
 
 def landmarks(store: Path, out: Path) -> int:

@@ -89,9 +89,7 @@ class FaceStore:
         self.path = path
         manifest = path / "faces.parquet"
         if not manifest.is_file():
-            raise StoreError(
-                f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}"
-            )
+            raise StoreError(f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}")
         try:
             self.table = pq.read_table(manifest, schema=_SCHEMA)
         except (pa.ArrowException, OSError) as error:
@@ -99,7 +97,7 @@ class FaceStore:
         self._shards: dict[int, h5py.Dataset] = {}
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
     def __getitem__(self, index: int) -> Face:
         row = self.table.slice(index, 1).to_pylist()[0]
@@ -156,14 +154,9 @@ class FaceStore:
         Args:
             share: Of the identities, in (0, 1), that go into the second part; at least one does.
         """
-        keys = [
-            identity or video
-            for identity, video in zip(*map(self.column, ("identity", "video")), strict=True)
-        ]
+        keys = [identity or video for identity, video in zip(*map(self.column, ("identity", "video")), strict=True)]
         names = sorted(set(keys))
-        second = {
-            names[i] for i in np.linspace(0, len(names) - 1, max(1, round(share * len(names)))).astype(int)
-        }
+        second = {names[i] for i in np.linspace(0, len(names) - 1, max(1, round(share * len(names)))).astype(int)}
         parts: tuple[list[int], list[int]] = ([], [])
         for index, key in enumerate(keys):
             parts[key in second].append(index)
@@ -200,7 +193,7 @@ class StoreWriter:
         self._shard = 1 + max(self._table.column("shard").to_pylist(), default=-1)
         self._rows: list[dict[str, Any]] = []
         self._whole_rows = 0
-        self._file: h5py.File | None = None
+        self._crops: list[RGB] = []
         self.known = self._known_sources()
         """SHA-256 of every source that the store has dealt with, be it in faces or in errors."""
 
@@ -213,10 +206,11 @@ class StoreWriter:
         about = self.path / "store.json"
         convention = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
         if about.exists():
-            old = json.loads(about.read_text(encoding="utf-8"))
+            old = _parse_or_none(about.read_text(encoding="utf-8", errors="replace")) or {}
             if {key: old.get(key) for key in convention} != convention:
                 raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
-        write_bytes(about, json.dumps({**convention, **settings}, indent=2, ensure_ascii=False).encode())
+        content = json.dumps({**convention, **settings}, indent=2, ensure_ascii=False)
+        write_bytes(about, content.encode(errors="backslashreplace"))
 
     def _known_sources(self) -> set[str]:
         return set(self._table.column("sha256").to_pylist()) | {
@@ -226,7 +220,7 @@ class StoreWriter:
     def read_errors(self) -> list[dict[str, Any]]:
         """The lines of `errors.jsonl`; a line cut by a kill is dropped, its source comes again."""
         path = self.path / "errors.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
         return [line for line in map(_parse_or_none, lines) if line]
 
     def __enter__(self) -> StoreWriter:
@@ -238,56 +232,68 @@ class StoreWriter:
 
     def add(self, face: Face, crop: RGB) -> None:
         """Append a face and its crop (317, 317, 3) to the shard in hand."""
-        if self._file is None:
-            self._file = h5py.File(self.path / f".crops-{self._shard:05d}.part", "w")
-            shape = (CROP_SIZE, CROP_SIZE, 3)
-            self._file.create_dataset(
-                "crops", (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape)
-            )
-        crops = self._file["crops"]
-        crops.resize(len(self._rows) + 1, axis=0)
-        crops[-1] = crop
-        row = {field.name: getattr(face, field.name) for field in fields(face)}
+        if len(self._crops) >= SHARD_FACES:  # within a long video
+            self._write_shard()
+        row = {field.name: _storable(getattr(face, field.name)) for field in fields(face)}
         row |= {"box": face.box.tolist(), "landmarks": face.landmarks.ravel().tolist()}
-        row |= {"square": list(asdict(face.square).values()), "shard": self._shard, "row": len(self._rows)}
+        row |= {"square": list(asdict(face.square).values()), "shard": self._shard, "row": len(self._crops)}
+        self._crops.append(crop)
         self._rows.append(row)
 
     def end_source(self, sha256: str) -> None:
         """Say that a source is dealt with; closes the shard when it is full."""
         self.known.add(sha256)
         self._whole_rows = len(self._rows)
-        if len(self._rows) >= SHARD_FACES:
-            self.close_shard()
+        if len(self._crops) >= SHARD_FACES:
+            self._write_shard()
 
     def add_error(self, source: str, sha256: str | None, reason: str) -> None:
         """Append a line to `errors.jsonl`, at once; `sha256` None lets the next run try again."""
         line = json.dumps({"source": source, "sha256": sha256, "reason": reason}, ensure_ascii=False)
         path = self.path / "errors.jsonl"
         cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write("\n" * bool(cut) + line + "\n")
 
     def close_shard(self) -> None:
-        """Put the shard in hand into the store."""
-        if self._file is None:
-            return
-        temporary = Path(self._file.filename)
-        self._file["crops"].resize(self._whole_rows, axis=0)
-        self._file.close()
-        self._file = None
+        """Put the shard in hand into the store, without the source that has not ended."""
+        self._rows = self._rows[: self._whole_rows]
+        self._crops = self._crops[: sum(row["shard"] == self._shard for row in self._rows)]
+        self._write_shard()
+
+    def _write_shard(self) -> None:
+        """Write the crops in hand; then enter the faces of the sources that have ended."""
+        if self._crops:
+            write_bytes(shard_path(self.path, self._shard), _to_hdf5(self._crops))
+            self._crops = []
+            self._shard += 1
         if self._whole_rows:
-            temporary.replace(shard_path(self.path, self._shard))
             rows = pa.Table.from_pylist(self._rows[: self._whole_rows], schema=_SCHEMA)
             self._table = pa.concat_tables([self._table, rows])
             self._write_manifest()
-            self._shard += 1
-        temporary.unlink(missing_ok=True)
-        self._rows, self._whole_rows = [], 0
+            self._rows, self._whole_rows = self._rows[self._whole_rows :], 0
 
     def _write_manifest(self) -> None:
         temporary = self.path / ".faces.part"
         pq.write_table(self._table, temporary)
         temporary.replace(self.path / "faces.parquet")
+
+
+def _storable(value: Any) -> Any:
+    """File names that are not UTF-8 hold lone surrogates, which Parquet refuses: written as escapes."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _to_hdf5(crops: list[RGB]) -> bytes:
+    """The bytes of a shard, made in memory: HDF5 itself crashes the process when a disk is full."""
+    with h5py.File("shard", "w", driver="core", backing_store=False) as file:
+        shape = (CROP_SIZE, CROP_SIZE, 3)
+        dataset = file.create_dataset("crops", (len(crops), *shape), "uint8", chunks=(1, *shape))
+        for row, crop in enumerate(crops):
+            dataset[row] = crop
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image
 
 
 def _parse_or_none(line: str) -> dict[str, Any] | None:

@@ -61,7 +61,5 @@ def load_model(folder: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(
-            f"{folder}: the weights fit another network than best.json says ({error})"
-        ) from error
+        raise ModelError(f"{folder}: the weights fit another network than best.json says ({error})") from error
     return net.eval(), card

@@ -69,3 +69,14 @@ class RunConfig:
     """Real faces, and their blended twins, in the fixed validation set."""
     log_every: int = 20
     """Iterations between progress lines."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+            SettingsError: Names the setting.
+        """
+        least = {"devices": 1, "workers": 0, "validate_every": 1, "validation_pairs": 1, "log_every": 1}
+        faults = [f"{name} must be at least {low}" for name, low in least.items() if getattr(self, name) < low]
+        if faults:
+            raise SettingsError(f"run: {'; '.join(faults)}")

@@ -23,9 +23,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class BlendedPairs(Dataset[tuple[Sample, Sample]]):
     """Pair number i: a blended image and its real twin, from (seed, i) alone."""
 
-    def __init__(
-        self, config: BlendConfig, store: FaceStore, indices: Sequence[int] | None, seed: int
-    ) -> None:
+    def __init__(self, config: BlendConfig, store: FaceStore, indices: Sequence[int] | None, seed: int) -> None:
         self.config = replace(config, real_prob=0.0)
         self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
 

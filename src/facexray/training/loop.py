@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,7 @@ def setup(
     fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
     fabric.launch()
     if (optim.batch_size // 2) % fabric.world_size:
-        raise SettingsError(
-            f"optim: half of batch_size must divide evenly among {fabric.world_size} processes"
-        )
+        raise SettingsError(f"optim: half of batch_size must divide evenly among {fabric.world_size} processes")
     train_store, val_store = stores
     train_faces, val_faces = (None, None) if val_store else train_store.split(0.1)
     torch.manual_seed(seed)
@@ -106,8 +105,8 @@ def setup(
         optim=optim,
         run=run,
         pairs=BlendedPairs(blending, train_store, train_faces, seed),
-        validation=_validation_set(
-            blending, val_store or train_store, val_faces, run.validation_pairs, optim
+        validation=validation_set(
+            blending, val_store or train_store, val_faces, run.validation_pairs, optim.batch_size
         ),
         about=about,
         progress=progress,
@@ -127,18 +126,24 @@ def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
         )
 
 
-def _validation_set(
-    config: BlendConfig, store: FaceStore, faces: list[int] | None, count: int, optim: OptimConfig
+def validation_set(
+    config: BlendConfig, store: FaceStore, faces: list[int] | None, count: int, batch_size: int
 ) -> dict[str, list[Batch]]:
-    """Fixed pairs of people not trained on: degraded as in training, and clean."""
+    """Fixed pairs of people not trained on, in batches: degraded as in training, and clean.
+
+    Args:
+        config: How blended images are drawn.
+        store: Where the people are.
+        faces: Indices of their faces; None for the whole store.
+        count: Pairs in each of the two sets.
+        batch_size: Images in a batch.
+    """
     clean = replace(config, resample_prob=0.0, jpeg_prob=0.0)
     sets = {}
     for name, variant in (("degraded", config), ("clean", clean)):
         pairs = BlendedPairs(variant, store, faces, VALIDATION_SEED)
-        step = optim.batch_size // 2
-        sets[name] = [
-            collate([pairs[i] for i in range(j, min(j + step, count))]) for j in range(0, count, step)
-        ]
+        starts = range(0, count, batch_size // 2)
+        sets[name] = [collate([pairs[i] for i in range(j, min(j + batch_size // 2, count))]) for j in starts]
     return sets
 
 
@@ -155,7 +160,8 @@ def fit(training: Training) -> None:
     loader = training_loader(training.pairs, sampler, per_step // fabric.world_size, run.workers)
     meter = _Meter(training)
     training.net.train()
-    for batch in fabric.setup_dataloaders(loader, use_distributed_sampler=False):
+    batches: Any = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    for batch in batches:
         meter.data_arrived()
         losses = _step(training, batch)
         training.progress.iteration += 1
@@ -282,7 +288,7 @@ class _Meter:
         training.say(
             f"{iteration}/{training.optim.iterations}  X-ray {xray:.4f}  class {classes:.3f}  "
             f"{row['images_per_s']} images/s  waiting {row['data_wait_share']:.0%}  "
-            f"left {time.strftime('%H:%M:%S', time.gmtime(left)) if left < 86_400 else f'{left / 86_400:.1f} days'}"
+            f"left {timedelta(seconds=round(left))}"
         )
         _append(training.out / "log.csv", row)
         self.resume()

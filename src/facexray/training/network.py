@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -29,6 +29,9 @@ class FaceXrayOutput(NamedTuple):
 class FaceXrayNet(nn.Module):
     """Predicts the Face X-ray and the class of views (N, 3, 256, 256), float RGB in [0, 1]."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights.
 
@@ -40,14 +43,15 @@ class FaceXrayNet(nn.Module):
             known = ", ".join(name for name in timm.list_models("hrnet_*"))
             raise SettingsError(f"network: backbone {config.backbone!r} is not one of: {known}")
         self.config = config
-        self.backbone = timm.create_model(
+        backbone: Any = timm.create_model(
             config.backbone,
             pretrained=False,
             features_only=True,
             feature_location="",
             out_indices=(1, 2, 3, 4),
         )
-        channels = self.backbone.feature_info.channels()
+        self.backbone = backbone
+        channels: list[int] = backbone.feature_info.channels()
         # A 1 × 1 convolution commutes with bilinear upsampling: one per branch, then a sum of one-channel
         # maps, is the paper's concatenation followed by one 1 × 1 convolution. The bias stands once.
         self.xray_head = nn.ModuleList(nn.Conv2d(c, 1, 1, bias=i == 0) for i, c in enumerate(channels))

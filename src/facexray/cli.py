@@ -1,0 +1,125 @@
+"""The command line: a table of contents, and one parser per command, built when it is called."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from facexray.errors import FaceXrayError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command's function is, and how its line reads."""
+
+    module: str
+    summary: str
+    positional: tuple[str, ...] = ()
+    """Parameters that are given by place; a list takes one or more."""
+    flat: str = ""
+    """A parameter whose fields are options of the command itself, without its name before them."""
+
+
+COMMANDS = {
+    "demo": Command("facexray.demonstration", "see it all work in half a minute, with no files of yours"),
+    "detect": Command("facexray.report.command", "judge photographs and videos: real, fake, cannot tell", ("files",)),
+    "prepare": Command("facexray.faces.prepare", "photographs and videos → a face store", ("sources",)),
+    "landmarks": Command("facexray.faces.prepare", "a face store → aligned crops + landmarks.json", ("store",)),
+    "blend": Command(
+        "facexray.blending.command", "a face store → blended images with X-rays (BI)", ("store",), "blending"
+    ),
+    "train": Command("facexray.training.command", "a face store → a trained network [train]"),
+    "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("run",)),
+    "evaluate": Command("facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data")),
+}
+"""Every command, in the order in which a newcomer meets them."""
+
+USAGE = """facexray {version}: sees where a face was blended into a photograph
+
+usage: facexray COMMAND ...
+
+{commands}
+
+facexray COMMAND --help tells more. [train] needs: pip install 'facexray[train]'
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0 done, 1 an error that is told, 2 a wrong call."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+        print(USAGE.format(version=version("facexray"), commands="\n".join(lines)), end="")
+        return 0
+    if words[0] == "--version":
+        print(version("facexray"))
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"facexray: {words[0]!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.WARNING, format="facexray: %(message)s")
+    warnings.simplefilter("ignore")
+    try:
+        return _run(words[0], words[1:])
+    except FaceXrayError as error:
+        print(f"facexray {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"facexray {words[0]}: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(name: str, words: list[str]) -> int:
+    command, function = COMMANDS[name], _function(name)
+    parser = build_parser(name)
+    values = vars(parser.instantiate(parser.parse_args(words)))
+    values.pop("config", None)
+    if command.flat:
+        config = get_type_hints(function)[command.flat]
+        values[command.flat] = config(**{field.name: values.pop(field.name) for field in fields(config)})
+    result = function(**values)
+    if name == "detect":  # it has printed its own table, or its lines of JSON
+        return int(any(item.error for item in result))
+    if name == "prepare":
+        print(result)
+    else:
+        print(f"written: {values['out']}")
+    return 0
+
+
+def build_parser(name: str) -> ArgumentParser:
+    """The parser of a command, from its function's signature and docstring."""
+    import docstring_parser
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    command, function = COMMANDS[name], _function(name)
+    text = docstring_parser.parse(inspect.getdoc(function) or "")
+    parser = ArgumentParser(prog=f"facexray {name}", description=text.description)
+    parser.add_argument("--config", action="config", help="YAML file of these options; later options override it")
+    helps = {parameter.arg_name: parameter.description for parameter in text.params}
+    for parameter in command.positional:
+        kind = get_type_hints(function)[parameter]
+        many: dict[str, Any] = {"nargs": "+"} if get_origin(kind) is list else {}
+        parser.add_argument(parameter, type=(get_args(kind) or (kind,))[0], help=helps.get(parameter), **many)
+    skip: set[str | int] = {*command.positional, command.flat}
+    parser.add_function_arguments(function, skip=skip, as_group=False)
+    if command.flat:
+        parser.add_class_arguments(get_type_hints(function)[command.flat], as_group=False)
+    return parser
+
+
+def _function(name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(COMMANDS[name].module), name)
+    return function

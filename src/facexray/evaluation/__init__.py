@@ -1,0 +1,1 @@
+"""Judging a model on labelled data: AUC, AP, EER with intervals."""

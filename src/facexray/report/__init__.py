@@ -1,0 +1,1 @@
+"""Showing what was found: heat maps and self-contained HTML pages."""

@@ -1,0 +1,157 @@
+"""The command `detect`: verdicts on anyone's photographs and videos, on the terminal, as JSON, as a page."""
+
+from __future__ import annotations
+
+import re
+from json import dumps
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from facexray.detection import WORTH, Detector, FrameResult, Result
+from facexray.errors import MediaError, SettingsError
+from facexray.images import RGB, find_sources, write_bytes, write_image
+from facexray.provenance import provenance
+from facexray.report.heatmap import COLOURS, colour_xray, overlay, overlay_frame
+from facexray.report.page import Card, Page, Table, data_uri, model_facts, write_page
+
+FACES_SHOWN = 6
+"""Faces of one photograph that the page shows on their own."""
+
+
+def detect(
+    files: list[Path], out: Path | None = None, model: str = "default", frames: int = 32, json: bool = False
+) -> list[Result]:
+    """Judge the faces in photographs, folders and videos: real, fake, or cannot tell, and where.
+
+    Args:
+        files: Photographs, videos, and folders of them (recursive).
+        out: Folder for report.html, results.jsonl and the pictures with their heat maps.
+        model: A model's file, or the name of one that ships; default is the best that ships.
+        frames: Frames of a video to look at, spread evenly over it.
+        json: Print a line of JSON per file instead of the table.
+
+    Returns:
+        A result per file, without its pictures; one that could not be read has an error.
+
+    Raises:
+        ModelError: No such model, or not one that facexray exported.
+        SettingsError: No photograph or video was found, or OUT cannot be written.
+    """
+    if frames < 1:
+        raise SettingsError(f"frames must be at least 1, got {frames}")
+    detector = Detector(model, frames)
+    sources = find_sources(files)
+    if not sources.files and not sources.unreadable:
+        raise SettingsError(f"no photograph or video in {', '.join(map(str, files))}")
+    report = _Report(out) if out else None
+    results = []
+    shown = track(sources.files, "judging", console=Console(stderr=True), transient=True)
+    for result in detector.images(shown):
+        if report:
+            report.add(result)
+        results.append(result.without_pictures())
+        if json:
+            _print_json(result)
+    for path, reason in sources.unreadable:
+        results.append(Result(str(path), None, "image", "cannot tell", reason, None, [], reason))
+        if json:
+            _print_json(results[-1])
+    if not json:
+        _print_table(results)
+    if report:
+        report.finish(results, detector)
+    return results
+
+
+def _print_json(result: Result) -> None:
+    print(dumps(result.to_dict(), ensure_ascii=False), flush=True)
+
+
+def _print_table(results: list[Result]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for result in sorted(results, key=_suspicion, reverse=True):
+        red, green, blue = COLOURS[result.verdict]
+        score = "     " if result.score is None else f"{result.score:5.2f}"
+        console.print(f"{score}  {result.verdict:<11}", style=f"rgb({red},{green},{blue})", end="  ")
+        console.print(f"{result.source}  ({result.error or result.reason})", markup=False)
+    console.print(WORTH, style="italic")
+
+
+def _suspicion(result: Result) -> float:
+    return -1.0 if result.score is None else result.score
+
+
+class _Report:
+    """The output folder: pictures as they come, the page at the end."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._cards: list[tuple[float, Card]] = []
+        self._lines: list[str] = []
+        try:
+            (out / "pictures").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{out}: cannot be written ({error.strerror})") from error
+
+    def add(self, result: Result) -> None:
+        """Write the pictures of a result and keep its card."""
+        lines = [result.error or result.reason]
+        if result.sha256:
+            lines.append(f"SHA-256 {result.sha256}")
+        pictures: list[tuple[str, RGB]] = []
+        frame = _worst(result)
+        if frame is not None:
+            stem = re.sub(r"[^\w.-]+", "_", Path(result.source).stem)[:60]
+            name = f"{len(self._lines):05d}_{stem}.jpg"
+            marked = overlay_frame(frame)
+            try:
+                write_image(self._out / "pictures" / name, marked)
+            except MediaError as error:
+                raise SettingsError(f"{error}; free space and run again") from error
+            if result.kind == "video":
+                lines.append(f"most suspicious of the frames looked at: {frame.index}, at {frame.time_s:.1f} s")
+            pictures = [("as it came", frame.image), ("X-ray on its place", marked), *_face_pictures(frame)]
+        shown = [(caption, data_uri(picture)) for caption, picture in pictures]
+        self._cards.append((_suspicion(result), Card(result.source, result.verdict, lines, shown)))
+        self._lines.append(dumps(result.to_dict(), ensure_ascii=False))
+
+    def finish(self, results: list[Result], detector: Detector) -> None:
+        """Write report.html and results.jsonl."""
+        counts = [[name, str(sum(r.verdict == name for r in results))] for name in COLOURS]
+        unread = sum(result.error is not None for result in results)
+        about = provenance("detect", {"model": detector.model.name})
+        page = Page(
+            "Face X-ray report",
+            f"{len(results)} files, the most suspicious first"
+            + (f"; {unread} could not be read, or not to their end" if unread else ""),
+            tables=[Table("Verdicts", ["verdict", "files"], counts)],
+            cards=[card for _, card in sorted(self._cards, key=lambda pair: pair[0], reverse=True)],
+            facts=[
+                *model_facts(detector.model),
+                ("facexray", about["facexray_version"]),
+                ("date", about["date"]),
+            ],
+        )
+        try:
+            write_bytes(self._out / "results.jsonl", "".join(f"{line}\n" for line in self._lines).encode())
+            write_page(self._out / "report.html", page)
+        except OSError as error:
+            raise SettingsError(f"{self._out}: cannot be written ({error}); free space and run again") from error
+
+
+def _worst(result: Result) -> FrameResult | None:
+    """The most suspicious frame that still has its picture."""
+    whole = [frame for frame in result.frames if frame.image.size]
+    return max(whole, key=lambda frame: frame.score or 0, default=None)
+
+
+def _face_pictures(frame: FrameResult) -> list[tuple[str, RGB]]:
+    """For each judged face, the most suspicious first: what the network saw, and its X-ray."""
+    pictures: list[tuple[str, RGB]] = []
+    for face in sorted(frame.faces, key=lambda face: face.score or 0, reverse=True)[:FACES_SHOWN]:
+        if face.view is not None and face.xray is not None:
+            pictures.append((f"{face.verdict}: {face.reason}", overlay(face.view, face.xray)))
+            pictures.append(("predicted Face X-ray", colour_xray(face.xray)))
+    return pictures

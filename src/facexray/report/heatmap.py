@@ -1,0 +1,54 @@
+"""Face X-rays as colours, alone and over their photograph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facexray.detection import FaceResult, FrameResult
+from facexray.images import RGB
+
+COLOURS = {"real": (46, 160, 67), "fake": (218, 54, 51), "cannot tell": (191, 135, 0)}
+"""RGB of a box by its verdict."""
+
+
+def colour_xray(xray: NDArray[np.float32]) -> RGB:
+    """A Face X-ray (H, W) in [0, 1] as colours (H, W, 3): black is 0, yellow is 1."""
+    levels = np.rint(np.clip(xray, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def overlay(image: RGB, xray: NDArray[np.float32]) -> RGB:
+    """Lay a Face X-ray (H, W) over an image (H, W, 3): the stronger, the less of the image shows."""
+    strength = np.clip(xray, 0, 1)[..., None].astype(np.float32)
+    return np.rint(image * (1 - strength) + colour_xray(xray) * strength).astype(np.uint8)
+
+
+def overlay_frame(frame: FrameResult) -> RGB:
+    """A photograph or frame with every face's box, score and Face X-ray at its place."""
+    image = frame.image.copy()
+    height, width = image.shape[:2]
+    for face in frame.faces:
+        if face.xray is not None:
+            x0, y0, x1, _ = face.square.view
+            # From view pixels to image pixels, pixel centres at whole numbers.
+            scale = (x1 - x0) / face.xray.shape[0]
+            shift = (0.5 * scale - 0.5 + x0, 0.5 * scale - 0.5 + y0)
+            matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+            image = overlay(image, np.asarray(cv2.warpAffine(face.xray, matrix, (width, height)), np.float32))
+    for face in frame.faces:
+        _draw_box(image, face)
+    return image
+
+
+def _draw_box(image: RGB, face: FaceResult) -> None:
+    colour = COLOURS[face.verdict]
+    thickness = max(1, round(max(image.shape[:2]) / 400))
+    x0, y0, x1, y1 = (round(float(value)) for value in face.box)
+    cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
+    label = face.verdict if face.score is None else f"{face.verdict} {face.score:.2f}"
+    size = max(0.4, max(image.shape[:2]) / 1200)
+    place = (max(x0, 0), max(y0 - 4 * thickness, round(22 * size)))
+    cv2.putText(image, label, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 3 * thickness, cv2.LINE_AA)
+    cv2.putText(image, label, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)

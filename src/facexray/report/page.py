@@ -1,0 +1,78 @@
+"""One self-contained HTML page: pictures inside, no scripts, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader
+
+from facexray.detection import WORTH
+from facexray.images import RGB, encode_image, write_bytes
+from facexray.runtime.model import XrayModel
+
+PICTURE_SIDE = 480
+"""Longer side in pixels of a page's pictures."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One thing that was judged or made, with its pictures."""
+
+    title: str
+    verdict: str | None = None
+    """real, fake, cannot tell; colours the card."""
+    lines: Sequence[str] = ()
+    pictures: Sequence[tuple[str, str]] = ()
+    """(caption, `data_uri` of the picture)."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report."""
+
+    title: str
+    lead: str
+    tables: Sequence[Table] = ()
+    cards: Sequence[Card] = ()
+    facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    """Names and values for the page's foot: model, settings, versions."""
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write a page, whole or not at all."""
+    environment = Environment(loader=PackageLoader("facexray.report"), autoescape=True)
+    html = environment.get_template("page.html").render(page=page, worth=WORTH)
+    write_bytes(path, html.encode())
+
+
+def data_uri(image: RGB) -> str:
+    """An image (H, W, 3) uint8 RGB as a data URI; larger ones are shrunk to `PICTURE_SIDE`."""
+    scale = min(1.0, PICTURE_SIDE / max(image.shape[:2]))
+    if scale < 1:
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    return "data:image/jpeg;base64," + base64.b64encode(encode_image(image, ".jpg", 90)).decode()
+
+
+def model_facts(model: XrayModel) -> list[tuple[str, str]]:
+    """What a page's foot says of the model."""
+    thresholds = f"real below {model.thresholds.real_below:.2f}, fake above {model.thresholds.fake_above:.2f}"
+    facts = [("model", model.name), ("model SHA-256", model.sha256), ("thresholds", thresholds)]
+    for name, measures in model.card.get("validation", {}).items():
+        low, high = measures["AUC_95"]
+        text = f"AUC {measures['AUC']:.3f} (95 % interval {low:.3f}–{high:.3f}, {measures['images']} images)"
+        facts.append((f"on its validation set, {name}", text))
+    return facts

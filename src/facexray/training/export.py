@@ -1,0 +1,143 @@
+"""From a run's best weights to one ONNX file that carries its card, checked and measured."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facexray.blending.recipe import BlendConfig
+from facexray.errors import ModelError
+from facexray.faces.crop import VIEW_SIZE
+from facexray.faces.store import FaceStore
+from facexray.images import write_bytes
+from facexray.metrics import METRICS, bootstrap
+from facexray.provenance import provenance
+from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
+from facexray.training.checkpoint import load_model
+from facexray.training.config import OptimConfig, RunConfig
+from facexray.training.datasets import Batch
+from facexray.training.loop import validation_set
+from facexray.training.network import FaceXrayNet
+
+TOLERANCE = 1e-3
+"""Largest difference of scores and X-rays between torch and the exported file."""
+FALSE_POSITIVE_RATE = 0.05
+"""Share of validation reals above the threshold for fake."""
+FALSE_NEGATIVE_RATE = 0.1
+"""Share of validation fakes below the threshold for real."""
+
+
+class _Deployed(nn.Module):
+    """The network with its outputs as probabilities."""
+
+    def __init__(self, net: FaceXrayNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.net(views)
+        return output.xray_logits.sigmoid(), output.class_logits.softmax(1)[:, 1]
+
+
+def export_run(run: Path, out: Path, val_store: Path | None) -> dict[str, Any]:
+    """Export a run; see `facexray.training.command.export`."""
+    net, card = load_model(run)
+    data = _to_onnx(_Deployed(net))
+    sets = _validation_sets(card, val_store)
+    views = next(iter(next(iter(sets.values()))))[0][:4]
+    # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
+    draft = XrayModel(_with_card(data, {"convention": CONVENTION, "thresholds": _thresholds([0.0], [1.0])}), out.name)
+    _check_agreement(net, draft, views)
+    scores, labels = _scores(draft, sets)
+    real, fake = (np.concatenate([scores[name][labels[name] == label] for name in sets]) for label in (0, 1))
+    card = {
+        **card,
+        "name": out.stem,
+        "convention": CONVENTION,
+        "thresholds": _thresholds(real, fake),
+        "validation": {name: _measures(labels[name], scores[name]) for name in sets},
+        "exported": provenance("export", {"run": run, "out": out}),
+    }
+    write_bytes(out, _with_card(data, card))
+    return card
+
+
+def _to_onnx(net: nn.Module) -> bytes:
+    views = torch.rand(2, 3, VIEW_SIZE, VIEW_SIZE)
+    program = torch.onnx.export(
+        net.eval(),
+        (views,),
+        input_names=["views"],
+        output_names=["xray", "score"],
+        dynamic_shapes={"views": {0: torch.export.Dim("batch", min=1, max=4096)}},
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise ModelError("torch gave no ONNX program; this torch is too old or too new for facexray")
+    return bytes(program.model_proto.SerializeToString())
+
+
+def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
+    model = onnx.load_model_from_string(data)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card, ensure_ascii=False)})
+    return bytes(model.SerializeToString())
+
+
+def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, list[Batch]]:
+    """The validation set of the run, made again from its settings."""
+    settings, data = card["settings"], card["data"]
+    store = FaceStore(val_store or Path(data["validation_store"]))
+    held_out = store.split(0.1)[1] if val_store is None and data["validation_store"] == data["store"] else None
+    return validation_set(
+        BlendConfig(**settings["blending"]),
+        store,
+        held_out,
+        RunConfig(**settings["run"]).validation_pairs,
+        OptimConfig(**settings["optim"]).batch_size,
+    )
+
+
+def _check_agreement(net: FaceXrayNet, model: XrayModel, views: Tensor) -> None:
+    with torch.no_grad():
+        xray, score = _Deployed(net)(views)
+    pixels = (views * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    prediction = model.predict(pixels)
+    difference = max(
+        float(np.abs(prediction.xrays - xray.numpy()).max()),
+        float(np.abs(prediction.scores - score.numpy()).max()),
+    )
+    if not difference <= TOLERANCE:
+        raise ModelError(f"the exported file differs from the network by {difference:.2g}, more than {TOLERANCE}")
+
+
+def _scores(model: XrayModel, sets: dict[str, list[Batch]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    scores, labels = {}, {}
+    for name, batches in sets.items():
+        pixels = ((views * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy() for views, _, _ in batches)
+        scores[name] = np.concatenate([model.predict(views).scores for views in pixels])
+        labels[name] = np.array(list(chain.from_iterable(truth.tolist() for _, _, truth in batches)))
+    return scores, labels
+
+
+def _thresholds(real: Any, fake: Any) -> dict[str, float]:
+    fake_above = float(np.quantile(real, 1 - FALSE_POSITIVE_RATE))
+    real_below = float(np.quantile(fake, FALSE_NEGATIVE_RATE))
+    return {"real_below": round(min(real_below, fake_above), 4), "fake_above": round(fake_above, 4)}
+
+
+def _measures(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> dict[str, Any]:
+    measures: dict[str, Any] = {"images": len(labels)}
+    for name, metric in METRICS.items():
+        interval = bootstrap(metric, labels, scores)
+        measures[name] = round(metric(labels, scores), 4)
+        measures[f"{name}_95"] = [round(value, 4) for value in interval]
+    return measures
