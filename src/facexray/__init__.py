@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from facexray.detection import Detector
     from facexray.errors import FaceXrayError
     from facexray.evaluation.command import evaluate
-    from facexray.faces.prepare import landmarks, prepare
+    from facexray.faces.aligned import landmarks
+    from facexray.faces.prepare import prepare
     from facexray.faces.store import FaceStore
     from facexray.report.command import detect
     from facexray.runtime.model import XrayModel
@@ -39,7 +40,7 @@ _HOMES = {
     "detect": "facexray.report.command",
     "evaluate": "facexray.evaluation.command",
     "export": "facexray.training.command",
-    "landmarks": "facexray.faces.prepare",
+    "landmarks": "facexray.faces.aligned",
     "prepare": "facexray.faces.prepare",
     "train": "facexray.training.command",
 }

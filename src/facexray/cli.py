@@ -34,7 +34,7 @@ COMMANDS = {
     "demo": Command("facexray.demonstration", "see it all work in half a minute, with no files of yours"),
     "detect": Command("facexray.report.command", "judge photographs and videos: real, fake, cannot tell", ("files",)),
     "prepare": Command("facexray.faces.prepare", "photographs and videos → a face store", ("sources",)),
-    "landmarks": Command("facexray.faces.prepare", "a face store → aligned crops + landmarks.json", ("store",)),
+    "landmarks": Command("facexray.faces.aligned", "a face store → aligned crops + landmarks.json", ("store",)),
     "blend": Command(
         "facexray.blending.command", "a face store → blended images with X-rays (BI)", ("store",), "blending"
     ),
@@ -113,7 +113,10 @@ def build_parser(name: str) -> ArgumentParser:
         kind = get_type_hints(function)[parameter]
         many: dict[str, Any] = {"nargs": "+"} if get_origin(kind) is list else {}
         parser.add_argument(parameter, type=(get_args(kind) or (kind,))[0], help=helps.get(parameter), **many)
-    skip: set[str | int] = {*command.positional, command.flat}
+    flags = {name for name, parameter in inspect.signature(function).parameters.items() if parameter.default is False}
+    for flag in sorted(flags):
+        parser.add_argument(f"--{flag}", action="store_true", help=helps.get(flag))
+    skip: set[str | int] = {*command.positional, *flags, command.flat}
     parser.add_function_arguments(function, skip=skip, as_group=False)
     if command.flat:
         parser.add_class_arguments(get_type_hints(function)[command.flat], as_group=False)

@@ -19,7 +19,7 @@ from rich.table import Table as TerminalTable
 
 from facexray.blending.generate import Layers, Sample, render, render_layers, sample_rng, view_of
 from facexray.blending.recipe import BlendConfig, Recipe, draw_recipe
-from facexray.blending.sheet import as_grey, contact_sheet
+from facexray.blending.sheet import as_grey, picture_grid
 from facexray.detection import WORTH, Verdict, verdict_of_score
 from facexray.errors import SettingsError
 from facexray.faces.neighbours import FacePool
@@ -137,17 +137,12 @@ def _draw(mode: Any, background: str, pool: FacePool, count: int) -> Iterator[Re
 
 
 def _pictures(item: Item) -> list[tuple[str, RGB]]:
-    recipe = item.sample.recipe
-    parts = [("the image", item.sample.image)]
-    if item.sample.label:
-        parts += [
-            ("foreground", view_of(item.layers.foreground, recipe)),
-            ("mask M", as_grey(item.sample.mask)),
-            ("true Face X-ray B", colour_xray(item.sample.xray)),
-        ]
     return [
-        *parts,
-        ("predicted Face X-ray", colour_xray(item.xray)),
+        ("image", item.sample.image),
+        ("foreground", view_of(item.layers.foreground, item.sample.recipe)),
+        ("mask M", as_grey(item.sample.mask)),
+        ("true X-ray", colour_xray(item.sample.xray)),
+        ("predicted X-ray", colour_xray(item.xray)),
         ("laid over", overlay(item.sample.image, item.xray)),
     ]
 
@@ -158,8 +153,9 @@ def _write_pictures(out: Path, items: list[Item]) -> None:
     for number, item in enumerate(items):
         for caption, picture in _pictures(item):
             write_image(pictures / f"{number:02d}_{caption.lower().replace(' ', '_')}.png", picture)
-    fakes = [(item.sample, item.layers) for item in items if item.sample.label]
-    write_image(out / "sheet.png", contact_sheet(fakes))
+    captions = [caption for caption, _ in _pictures(items[0])]
+    rows = [[picture for _, picture in _pictures(item)] for item in items]
+    write_image(out / "overview.png", picture_grid(captions, rows))
 
 
 def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from facexray.errors import MediaError
 
@@ -56,10 +56,12 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
             return _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name}: refused before decoding: {error}; scale the image down first") from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{name}: not a photograph, whatever its name says; its content is no known format") from error
     except Exception as error:  # Pillow's plugins raise nearly every kind of exception on hostile files.
         raise MediaError(
-            f"{name}: not a readable photograph ({error or type(error).__name__}); it may be cut off, "
-            "damaged or of another format than its name says"
+            f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or damaged, "
+            "get it again from its source"
         ) from error
 
 
@@ -208,7 +210,8 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             if wanted:
                 raise MediaError(f"{path}: cut off: {len(wanted)} of the frames that it declares are missing")
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: not a readable video ({error}); it may be cut off or damaged") from error
+        reason = error.strerror or type(error).__name__
+        raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
 
 
 def _open_video(path: Path) -> av.container.InputContainer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -23,21 +23,29 @@ def contact_sheet(rows: Iterable[tuple[Sample, Layers]]) -> RGB:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    header = np.full((24, len(COLUMNS) * (TILE + GAP), 3), 255, np.uint8)
-    for column, name in enumerate(COLUMNS):
-        place = (column * (TILE + GAP) + 4, 17)
-        cv2.putText(header, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([header, *(_row(sample, layers) for sample, layers in rows)])
-
-
-def _row(sample: Sample, layers: Layers) -> RGB:
     pictures = [
-        view_of(layers.background, sample.recipe),
-        view_of(layers.foreground, sample.recipe),
-        as_grey(sample.mask),
-        sample.image,
-        as_grey(sample.xray),
+        [
+            view_of(layers.background, sample.recipe),
+            view_of(layers.foreground, sample.recipe),
+            as_grey(sample.mask),
+            sample.image,
+            as_grey(sample.xray),
+        ]
+        for sample, layers in rows
     ]
+    return picture_grid(COLUMNS, pictures)
+
+
+def picture_grid(header: Sequence[str], rows: Iterable[Sequence[RGB]]) -> RGB:
+    """Square pictures (H, W, 3) in rows under a line of captions, as one picture."""
+    line = np.full((24, len(header) * (TILE + GAP), 3), 255, np.uint8)
+    for column, caption in enumerate(header):
+        place = (column * (TILE + GAP) + 4, 17)
+        cv2.putText(line, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([line, *map(_row, rows)])
+
+
+def _row(pictures: Sequence[RGB]) -> RGB:
     tiles = [cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA) for picture in pictures]
     framed = [cv2.copyMakeBorder(tile, 0, GAP, 0, GAP, cv2.BORDER_CONSTANT, value=(255,) * 3) for tile in tiles]
     return np.hstack(framed).astype(np.uint8)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facexray.errors import FaceXrayError, MediaError, SettingsError, StoreError
-from facexray.faces.crop import CROP_SIZE, Square, cut_crop
-from facexray.faces.detector import DetectedFace, FaceDetector
-from facexray.faces.landmarks import predict_landmarks, read_landmarks_json, write_landmarks_json
-from facexray.faces.store import Face, FaceStore, StoreWriter
-from facexray.images import RGB, Frame, find_sources, is_video, read_image, read_video, sha256_of, write_image
+from facexray.errors import FaceXrayError, SettingsError, StoreError
+from facexray.faces.aligned import Reader, aligned_reader
+from facexray.faces.crop import Square, cut_crop
+from facexray.faces.detector import FaceDetector
+from facexray.faces.identity import IdentityRule, identity_rule
+from facexray.faces.landmarks import predict_landmarks
+from facexray.faces.store import Face, StoreWriter
+from facexray.images import RGB, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
-
-IdentityRule = Callable[[Path], str | None]
 
 
 @dataclass
@@ -159,10 +157,6 @@ def _skip(writer: StoreWriter, summary: PrepareSummary, path: Path, sha256: str 
     summary.skipped[kind] += 1
 
 
-Reader = Callable[[Path, str, str | None], Iterator[tuple[Face, RGB] | str]]
-"""Reads a source (path, sha256, identity): yields faces with their crops, and the reasons of what it skipped."""
-
-
 def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
     """The reader for photographs and videos as they come."""
     detector = FaceDetector()
@@ -176,140 +170,25 @@ def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
                 if (detected.box[2:] - detected.box[:2]).max() < min_face:
                     yield f"face smaller than {min_face} px"
                     continue
-                face = _describe(frame, detected, f"{sha256[:12]}", number)
-                if face is None:
+                landmarks = predict_landmarks(frame.image, detected)
+                if landmarks is None:
                     yield "face without plausible landmarks (a profile, or covered)"
-                else:
-                    yield replace(face, source=str(path), identity=person, sha256=sha256), _crop(frame, face)
+                    continue
+                square = Square.around(detected.box)
+                face = Face(
+                    id=f"{sha256[:12]}-{frame.index:06d}-{number}",
+                    source=str(path),
+                    video=sha256[:12],
+                    frame=frame.index,
+                    identity=person,
+                    box=detected.box,
+                    score=detected.score,
+                    landmarks=square.to_crop(landmarks),
+                    square=square,
+                    sha256=sha256,
+                )
+                yield face, cut_crop(frame.image, square)
         if not seen:
             yield "no face found"
 
     return read
-
-
-def _crop(frame: Frame, face: Face) -> RGB:
-    return cut_crop(frame.image, face.square)
-
-
-def _describe(frame: Frame, detected: DetectedFace, video: str, number: int) -> Face | None:
-    landmarks = predict_landmarks(frame.image, detected)
-    if landmarks is None:
-        return None
-    square = Square.around(detected.box)
-    return Face(
-        id=f"{video}-{frame.index:06d}-{number}",
-        source="",
-        video=video,
-        frame=frame.index,
-        identity=None,
-        box=detected.box,
-        score=detected.score,
-        landmarks=square.to_crop(landmarks),
-        square=square,
-        sha256="",
-    )
-
-
-def aligned_reader(landmarks_json: Path) -> Reader:
-    """The reader for the aligned crops of the authors' public generator, named `{video}_{frame}.png`."""
-    landmarks = read_landmarks_json(landmarks_json)
-
-    def read(path: Path, sha256: str, person: str | None) -> Iterator[tuple[Face, RGB] | str]:
-        if path.name not in landmarks:
-            yield f"not named in {landmarks_json.name}"
-            return
-        image = read_image(path)
-        height, width = image.shape[:2]
-        if height != width:
-            raise MediaError(f"{path}: an aligned crop must be square (got {height} × {width})")
-        video, _, frame = path.stem.rpartition("_")
-        points, square = landmarks[path.name], Square(0, 0, width)
-        yield (
-            Face(
-                id=f"{path.stem}-{sha256[:12]}",
-                source=str(path),
-                video=video or path.stem,
-                frame=int(frame) if frame.isdecimal() else 0,
-                identity=person,
-                box=np.concatenate([points.min(0), points.max(0)]),
-                score=1.0,
-                landmarks=square.to_crop(points) if width != CROP_SIZE else points,
-                square=square,
-                sha256=sha256,
-            ),
-            cut_crop(image, square) if width != CROP_SIZE else image,
-        )
-
-    return read
-
-
-def identity_rule(rule: str | None) -> IdentityRule:
-    """Turn the `identity` option of `prepare` into a function from a path to a person.
-
-    Raises:
-        SettingsError: The CSV file cannot be read or lacks a column, or the regular expression is wrong.
-    """
-    if rule is None:
-        return lambda path: None
-    if rule == "folder":
-        return lambda path: path.absolute().parent.name or None
-    if rule.lower().endswith(".csv"):
-        people = _read_identities(Path(rule))
-        return lambda path: people.get(str(path)) or people.get(path.name)
-    try:
-        pattern = re.compile(rule)
-    except re.error as error:
-        raise SettingsError(f"identity: {rule!r} is not a regular expression ({error})") from error
-    if pattern.groups < 1:
-        raise SettingsError(f'identity: {rule!r} has no group; put the person in parentheses, as in "_([0-9]+)_"')
-
-    def match(path: Path) -> str | None:
-        found = pattern.search(path.name)
-        return found.group(1) if found else None
-
-    return match
-
-
-def _read_identities(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row["file"]: row["identity"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"identity: {path} cannot be read ({error})") from error
-    except KeyError as error:
-        raise SettingsError(f"identity: {path} needs a column {error}; its columns are file and identity") from error
-
-
-def landmarks(store: Path, out: Path) -> int:
-    """Write a face store as the authors' public generator reads it: aligned crops beside `landmarks.json`.
-
-    Crops are 317 × 317 PNG files named `{video}_{frame}.png`, the videos numbered in the store's order;
-    `names.csv` leads from these names back to the faces. A folder in this format is read by
-    `facexray prepare DIR --landmarks DIR/landmarks.json`.
-
-    Args:
-        store: A face store made by prepare.
-        out: Folder for the crops, landmarks.json and names.csv.
-
-    Returns:
-        How many faces were written.
-    """
-    faces = FaceStore(store)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error
-    videos: dict[str, int] = {}
-    taken: Counter[int] = Counter()
-    content, names = {}, [["file", "face", "source", "frame"]]
-    for index, face in enumerate(faces):
-        number = videos.setdefault(face.video, len(videos))
-        name = f"{number:03d}_{taken[number]:04d}.png"
-        taken[number] += 1
-        write_image(out / name, faces.crop(index))
-        content[name] = face.landmarks
-        names.append([name, face.id, face.source, str(face.frame)])
-    with (out / "names.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(names)
-    write_landmarks_json(out / "landmarks.json", content)
-    return len(faces)

@@ -75,8 +75,12 @@ def _print_table(results: list[Result]) -> None:
         red, green, blue = COLOURS[result.verdict]
         score = "     " if result.score is None else f"{result.score:5.2f}"
         console.print(f"{score}  {result.verdict:<11}", style=f"rgb({red},{green},{blue})", end="  ")
-        console.print(f"{result.source}  ({result.error or result.reason})", markup=False)
+        console.print(f"{result.source}  ({_why(result)})", markup=False)
     console.print(WORTH, style="italic")
+
+
+def _why(result: Result) -> str:
+    return (result.error or result.reason).removeprefix(f"{result.source}: ")
 
 
 def _suspicion(result: Result) -> float:
@@ -97,7 +101,7 @@ class _Report:
 
     def add(self, result: Result) -> None:
         """Write the pictures of a result and keep its card."""
-        lines = [result.error or result.reason]
+        lines = [_why(result)]
         if result.sha256:
             lines.append(f"SHA-256 {result.sha256}")
         pictures: list[tuple[str, RGB]] = []

@@ -1,0 +1,87 @@
+"""The aligned crops of the authors' public generator, beside their landmarks.json: read and written."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from facexray.errors import MediaError, SettingsError
+from facexray.faces.crop import CROP_SIZE, Square, cut_crop
+from facexray.faces.landmarks import read_landmarks_json, write_landmarks_json
+from facexray.faces.store import Face, FaceStore
+from facexray.images import RGB, read_image, write_image
+
+Reader = Callable[[Path, str, str | None], Iterator[tuple[Face, RGB] | str]]
+"""Reads a source (path, sha256, identity): yields faces with their crops, and the reasons of what it skipped."""
+
+
+def aligned_reader(landmarks_json: Path) -> Reader:
+    """The reader for the aligned crops of the authors' public generator, named `{video}_{frame}.png`."""
+    landmarks = read_landmarks_json(landmarks_json)
+
+    def read(path: Path, sha256: str, person: str | None) -> Iterator[tuple[Face, RGB] | str]:
+        if path.name not in landmarks:
+            yield f"not named in {landmarks_json.name}"
+            return
+        image = read_image(path)
+        height, width = image.shape[:2]
+        if height != width:
+            raise MediaError(f"{path}: an aligned crop must be square (got {height} × {width})")
+        video, _, frame = path.stem.rpartition("_")
+        points, square = landmarks[path.name], Square(0, 0, width)
+        yield (
+            Face(
+                id=f"{path.stem}-{sha256[:12]}",
+                source=str(path),
+                video=video or path.stem,
+                frame=int(frame) if frame.isdecimal() else 0,
+                identity=person,
+                box=np.concatenate([points.min(0), points.max(0)]),
+                score=1.0,
+                landmarks=square.to_crop(points) if width != CROP_SIZE else points,
+                square=square,
+                sha256=sha256,
+            ),
+            cut_crop(image, square) if width != CROP_SIZE else image,
+        )
+
+    return read
+
+
+def landmarks(store: Path, out: Path) -> int:
+    """Write a face store as the authors' public generator reads it: aligned crops beside `landmarks.json`.
+
+    Crops are 317 × 317 PNG files named `{video}_{frame}.png`, the videos numbered in the store's order;
+    `names.csv` leads from these names back to the faces. A folder in this format is read by
+    `facexray prepare DIR --landmarks DIR/landmarks.json --identity DIR/names.csv`.
+
+    Args:
+        store: A face store made by prepare.
+        out: Folder for the crops, landmarks.json and names.csv.
+
+    Returns:
+        How many faces were written.
+    """
+    faces = FaceStore(store)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error
+    videos: dict[str, int] = {}
+    taken: Counter[int] = Counter()
+    content, names = {}, [["file", "identity", "face", "source", "frame"]]
+    for index, face in enumerate(faces):
+        number = videos.setdefault(face.video, len(videos))
+        name = f"{number:03d}_{taken[number]:04d}.png"
+        taken[number] += 1
+        write_image(out / name, faces.crop(index))
+        content[name] = face.landmarks
+        names.append([name, face.identity or "", face.id, face.source, str(face.frame)])
+    with (out / "names.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(names)
+    write_landmarks_json(out / "landmarks.json", content)
+    return len(faces)
