@@ -61,16 +61,19 @@ def train(
     return out
 
 
-def export(run: Path, out: Path, val_store: Path | None = None) -> Path:
+def export(run: Path, out: Path, photographs: str, val_store: Path | None = None) -> Path:
     """Export a trained run as one ONNX file that detect and evaluate run without PyTorch.
 
-    The file carries the model card: data, settings, commit, validation scores with intervals, and the
-    thresholds of the verdicts, chosen on the run's validation set (5 % of its reals above, 10 % of its fakes
-    below). It is checked against torch first. Needs the extra: pip install 'facexray[train]'.
+    The file carries the model card, which is also written beside it as Markdown: data, settings, commit,
+    validation scores with intervals, and the thresholds of the verdicts, chosen on the run's validation set
+    (5 % of its reals above, 10 % of its fakes below). It is checked against torch first. Needs the extra:
+    pip install 'facexray[train]'.
 
     Args:
         run: Folder of a run, made by train.
-        out: The ONNX file to write.
+        out: The ONNX file to write; the card has its name and ends in .md.
+        photographs: Whose photographs the model learned from and was validated on, for the card: their
+            public source and licence.
         val_store: The run's validation store, where it has moved since.
 
     Returns:
@@ -84,5 +87,5 @@ def export(run: Path, out: Path, val_store: Path | None = None) -> Path:
         from facexray.training.export import export_run
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
-    export_run(run, out, val_store)
+    export_run(run, out, photographs, val_store)
     return out

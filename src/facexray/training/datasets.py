@@ -20,19 +20,23 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Views (N, 3, 256, 256) float RGB in [0, 1], X-rays (N, 256, 256) float, labels (N,) int64."""
 
 
-class BlendedPairs(Dataset[tuple[Sample, Sample]]):
+Pair = tuple[Sample, Sample]
+"""A real image and its blended twin."""
+
+
+class BlendedPairs(Dataset[Pair]):
     """Pair number i: a blended image and its real twin, from (seed, i) alone."""
 
     def __init__(self, config: BlendConfig, store: FaceStore, indices: Sequence[int] | None, seed: int) -> None:
         self.config = replace(config, real_prob=0.0)
         self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
 
-    def __getitem__(self, index: int) -> tuple[Sample, Sample]:
+    def __getitem__(self, index: int) -> Pair:
         fake = draw_sample(self.config, self.pool, self.store, self.seed, 0, index)
         return render(fake.recipe.as_real(), self.store), fake
 
 
-def collate(pairs: Sequence[tuple[Sample, Sample]]) -> Batch:
+def collate(pairs: Sequence[Pair]) -> Batch:
     """Put pairs into one batch, in uint8's own grey levels: 255 is 1."""
     samples = [sample for pair in pairs for sample in pair]
     images = torch.from_numpy(np.stack([sample.image for sample in samples]))
@@ -54,9 +58,7 @@ class PairSampler:
         return len(self.numbers)
 
 
-def training_loader(
-    pairs: BlendedPairs, sampler: PairSampler, pairs_per_batch: int, workers: int
-) -> DataLoader[tuple[Sample, Sample]]:
+def training_loader(pairs: BlendedPairs, sampler: PairSampler, pairs_per_batch: int, workers: int) -> DataLoader[Pair]:
     """A loader of batches of `pairs_per_batch` pairs, rendered in `workers` processes."""
     return DataLoader(
         pairs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facexray.blending.generate import Sample
 from facexray.blending.recipe import BlendConfig
 from facexray.errors import ModelError
 from facexray.faces.crop import VIEW_SIZE
@@ -21,9 +23,10 @@ from facexray.images import write_bytes
 from facexray.metrics import METRICS, bootstrap
 from facexray.provenance import provenance
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
+from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model
-from facexray.training.config import OptimConfig, RunConfig
-from facexray.training.datasets import Batch
+from facexray.training.config import RunConfig
+from facexray.training.datasets import Pair
 from facexray.training.loop import validation_set
 from facexray.training.network import FaceXrayNet
 
@@ -47,27 +50,39 @@ class _Deployed(nn.Module):
         return output.xray_logits.sigmoid(), output.class_logits.softmax(1)[:, 1]
 
 
-def export_run(run: Path, out: Path, val_store: Path | None) -> dict[str, Any]:
+def export_run(run: Path, out: Path, photographs: str, val_store: Path | None) -> dict[str, Any]:
     """Export a run; see `facexray.training.command.export`."""
     net, card = load_model(run)
     data = _to_onnx(_Deployed(net))
-    sets = _validation_sets(card, val_store)
-    views = next(iter(next(iter(sets.values()))))[0][:4]
+    sets = {name: _samples(pairs) for name, pairs in _validation_set(card, val_store).items()}
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     draft = XrayModel(_with_card(data, {"convention": CONVENTION, "thresholds": _thresholds([0.0], [1.0])}), out.name)
-    _check_agreement(net, draft, views)
-    scores, labels = _scores(draft, sets)
-    real, fake = (np.concatenate([scores[name][labels[name] == label] for name in sets]) for label in (0, 1))
+    _check_agreement(net, draft, _images(next(iter(sets.values()))[:4]))
+    scores = {name: draft.predict(_images(samples)).scores for name, samples in sets.items()}
+    by_label: tuple[list[float], list[float]] = ([], [])
+    for name, samples in sets.items():
+        for sample, score in zip(samples, scores[name].tolist(), strict=True):
+            by_label[sample.label].append(score)
     card = {
         **card,
         "name": out.stem,
+        "photographs": photographs,
         "convention": CONVENTION,
-        "thresholds": _thresholds(real, fake),
-        "validation": {name: _measures(labels[name], scores[name]) for name in sets},
+        "thresholds": _thresholds(*by_label),
+        "validation": {name: _measures(samples, scores[name]) for name, samples in sets.items()},
         "exported": provenance("export", {"run": run, "out": out}),
     }
     write_bytes(out, _with_card(data, card))
+    write_bytes(out.with_suffix(".md"), card_text(card, hashlib.sha256(out.read_bytes()).hexdigest()).encode())
     return card
+
+
+def _samples(pairs: list[Pair]) -> list[Sample]:
+    return list(chain.from_iterable(pairs))
+
+
+def _images(samples: list[Sample]) -> NDArray[np.uint8]:
+    return np.stack([sample.image for sample in samples])
 
 
 def _to_onnx(net: nn.Module) -> bytes:
@@ -92,52 +107,38 @@ def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, list[Batch]]:
+def _validation_set(card: dict[str, Any], val_store: Path | None) -> dict[str, list[Pair]]:
     """The validation set of the run, made again from its settings."""
     settings, data = card["settings"], card["data"]
     store = FaceStore(val_store or Path(data["validation_store"]))
     held_out = store.split(0.1)[1] if val_store is None and data["validation_store"] == data["store"] else None
-    return validation_set(
-        BlendConfig(**settings["blending"]),
-        store,
-        held_out,
-        RunConfig(**settings["run"]).validation_pairs,
-        OptimConfig(**settings["optim"]).batch_size,
-    )
+    count = RunConfig(**settings["run"]).validation_pairs
+    return validation_set(BlendConfig(**settings["blending"]), store, held_out, count)
 
 
-def _check_agreement(net: FaceXrayNet, model: XrayModel, views: Tensor) -> None:
+def _check_agreement(net: FaceXrayNet, model: XrayModel, images: NDArray[np.uint8]) -> None:
+    views = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         xray, score = _Deployed(net)(views)
-    pixels = (views * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    prediction = model.predict(pixels)
+    prediction = model.predict(images)
     difference = max(
-        float(np.abs(prediction.xrays - xray.numpy()).max()),
-        float(np.abs(prediction.scores - score.numpy()).max()),
+        float(np.abs(prediction.xrays - xray.numpy()).max()), float(np.abs(prediction.scores - score.numpy()).max())
     )
     if not difference <= TOLERANCE:
         raise ModelError(f"the exported file differs from the network by {difference:.2g}, more than {TOLERANCE}")
 
 
-def _scores(model: XrayModel, sets: dict[str, list[Batch]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    scores, labels = {}, {}
-    for name, batches in sets.items():
-        pixels = ((views * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy() for views, _, _ in batches)
-        scores[name] = np.concatenate([model.predict(views).scores for views in pixels])
-        labels[name] = np.array(list(chain.from_iterable(truth.tolist() for _, _, truth in batches)))
-    return scores, labels
-
-
-def _thresholds(real: Any, fake: Any) -> dict[str, float]:
+def _thresholds(real: list[float], fake: list[float]) -> dict[str, float]:
     fake_above = float(np.quantile(real, 1 - FALSE_POSITIVE_RATE))
     real_below = float(np.quantile(fake, FALSE_NEGATIVE_RATE))
     return {"real_below": round(min(real_below, fake_above), 4), "fake_above": round(fake_above, 4)}
 
 
-def _measures(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> dict[str, Any]:
+def _measures(samples: list[Sample], scores: NDArray[np.float32]) -> dict[str, Any]:
+    labels, faces = [sample.label for sample in samples], [sample.recipe.background for sample in samples]
     measures: dict[str, Any] = {"images": len(labels)}
     for name, metric in METRICS.items():
-        interval = bootstrap(metric, labels, scores)
+        interval = bootstrap(metric, labels, scores, groups=faces)
         measures[name] = round(metric(labels, scores), 4)
         measures[f"{name}_95"] = [round(value, 4) for value in interval]
     return measures

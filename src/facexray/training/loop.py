@@ -23,7 +23,7 @@ from facexray.metrics import auc
 from facexray.provenance import plain, provenance
 from facexray.training.checkpoint import load_checkpoint, save_checkpoint, save_model
 from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
-from facexray.training.datasets import Batch, BlendedPairs, PairSampler, collate, training_loader
+from facexray.training.datasets import Batch, BlendedPairs, Pair, PairSampler, collate, training_loader
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
 
@@ -50,7 +50,7 @@ class Training:
     optim: OptimConfig
     run: RunConfig
     pairs: BlendedPairs
-    validation: dict[str, list[Batch]]
+    validation: dict[str, list[Pair]]
     about: dict[str, Any]
     progress: Progress
     say: Callable[[str], None]
@@ -105,9 +105,7 @@ def setup(
         optim=optim,
         run=run,
         pairs=BlendedPairs(blending, train_store, train_faces, seed),
-        validation=validation_set(
-            blending, val_store or train_store, val_faces, run.validation_pairs, optim.batch_size
-        ),
+        validation=validation_set(blending, val_store or train_store, val_faces, run.validation_pairs),
         about=about,
         progress=progress,
         say=console.print if fabric.is_global_zero else lambda _: None,
@@ -126,25 +124,18 @@ def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
         )
 
 
-def validation_set(
-    config: BlendConfig, store: FaceStore, faces: list[int] | None, count: int, batch_size: int
-) -> dict[str, list[Batch]]:
-    """Fixed pairs of people not trained on, in batches: degraded as in training, and clean.
+def validation_set(config: BlendConfig, store: FaceStore, faces: list[int] | None, count: int) -> dict[str, list[Pair]]:
+    """Fixed pairs of people not trained on: degraded as in training, and clean.
 
     Args:
         config: How blended images are drawn.
         store: Where the people are.
         faces: Indices of their faces; None for the whole store.
         count: Pairs in each of the two sets.
-        batch_size: Images in a batch.
     """
-    clean = replace(config, resample_prob=0.0, jpeg_prob=0.0)
-    sets = {}
-    for name, variant in (("degraded", config), ("clean", clean)):
-        pairs = BlendedPairs(variant, store, faces, VALIDATION_SEED)
-        starts = range(0, count, batch_size // 2)
-        sets[name] = [collate([pairs[i] for i in range(j, min(j + batch_size // 2, count))]) for j in starts]
-    return sets
+    variants = {"degraded": config, "clean": replace(config, resample_prob=0.0, jpeg_prob=0.0)}
+    sets = {name: BlendedPairs(variant, store, faces, VALIDATION_SEED) for name, variant in variants.items()}
+    return {name: [pairs[i] for i in range(count)] for name, pairs in sets.items()}
 
 
 def fit(training: Training) -> None:
@@ -203,9 +194,11 @@ def validate(training: Training) -> dict[str, float]:
     training.net.eval()
     result = {}
     with torch.no_grad():
-        for name, batches in training.validation.items():
+        for name, pairs in training.validation.items():
             scores, labels, excess = [], [], []
-            for batch in batches:
+            step = training.optim.batch_size // 2
+            for start in range(0, len(pairs), step):
+                batch = collate(pairs[start : start + step])
                 views, xrays, truth = (tensor.to(training.fabric.device) for tensor in batch)
                 output = training.net(views)
                 scores.append(output.class_logits.float().softmax(1)[:, 1].cpu())
