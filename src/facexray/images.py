@@ -113,7 +113,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        MediaError: Missing, unreadable, or no regular file (a pipe would wait for ever).
+    """
+    if path.exists() and not path.is_file():
+        raise MediaError(f"{path}: is no regular file; name a photograph, a video or a folder of them")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 
 from facexray.blending.generate import Layers, Sample, view_of
 from facexray.blending.sheet import as_grey
-from facexray.errors import FaceXrayError, SettingsError, StoreError
+from facexray.errors import SettingsError, StoreError
 from facexray.faces.crop import VIEW_SIZE
 from facexray.images import RGB, encode_image, read_image, write_bytes
 
@@ -131,8 +131,6 @@ def read_blended(path: Path) -> Iterator[LabelledView]:
     try:
         yield from _read_tree(file) if file.name == "manifest.json" else _read_hdf5(file)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, FaceXrayError):
-            raise
         raise StoreError(f"{file}: not a whole blended set ({error}); make it again") from error
 
 

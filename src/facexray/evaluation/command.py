@@ -58,6 +58,7 @@ def evaluate(model: str, data: Path, out: Path, frames: int = 32) -> dict[str, A
     Raises:
         ModelError: No such model, or not one that facexray exported.
         SettingsError: No labelled data there, or of one class only.
+        StoreError: A blended set that is damaged or was never finished.
     """
     if frames < 1:
         raise SettingsError(f"frames must be at least 1, got {frames}")
@@ -91,6 +92,8 @@ def _score_blended(model: XrayModel, data: Path) -> Iterator[Scored]:
 
 
 def _score_folder(model: XrayModel, data: Path, frames: int, skipped: list[tuple[str, str]]) -> Iterator[Scored]:
+    if next(data.glob("fake/*/recipe.json"), None):
+        raise StoreError(f"{data}: a blended set that was never finished (no manifest.json); make it again")
     detector = Detector(model, frames)
     for label, name in enumerate(LABELS):
         folder = data / name

@@ -102,7 +102,9 @@ def prepare(
     found = find_sources(sources)
     summary = PrepareSummary(out, len(found.files), ignored=found.ignored)
     try:
-        with StoreWriter(out, about) as writer:
+        # What decides whether a source fails: after a change of it, failed sources get another chance.
+        reading = f"landmarks {sha256_of(landmarks)}" if landmarks else f"min_face {min_face}"
+        with StoreWriter(out, about, reading) as writer:
             for path, reason in found.unreadable:
                 _skip(writer, summary, path, None, reason)
             for path in _progress(found.files):

@@ -30,7 +30,7 @@ from facexray.faces.landmarks import Landmarks
 from facexray.images import RGB, write_bytes
 
 SHARD_FACES = 256
-"""A shard is closed at the first source that ends at or beyond this many faces (about 77 MB)."""
+"""A shard is closed at this many faces (about 77 MB), which are held in memory until then."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,13 @@ def shard_path(store: Path, shard: int) -> Path:
 class StoreWriter:
     """Adds faces to a store, new or old. Use as a context manager; leaving it closes the shard in hand."""
 
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        """Open a store for adding.
+    def __init__(self, path: Path, settings: dict[str, Any], reading: str = "") -> None:
+        """Open a store for adding; a source that failed under another `reading` of the sources comes again.
 
         Raises:
             StoreError: The folder cannot be written, or holds a store cut by another convention.
         """
-        self.path = path
+        self.path, self._reading = path, reading
         try:
             path.mkdir(parents=True, exist_ok=True)
             for leftover in path.glob(".*.part"):
@@ -194,7 +194,8 @@ class StoreWriter:
         self._rows: list[dict[str, Any]] = []
         self._whole_rows = 0
         self._crops: list[RGB] = []
-        self.known = self._known_sources()
+        self.known = set(self._table.column("sha256").to_pylist())
+        self.known |= {line["sha256"] for line in self.read_errors() if line.get("reading", "") == reading} - {None}
         """SHA-256 of every source that the store has dealt with, be it in faces or in errors."""
 
     def write_settings(self, settings: dict[str, Any]) -> None:
@@ -211,11 +212,6 @@ class StoreWriter:
                 raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
         content = json.dumps({**convention, **settings}, indent=2, ensure_ascii=False)
         write_bytes(about, content.encode(errors="backslashreplace"))
-
-    def _known_sources(self) -> set[str]:
-        return set(self._table.column("sha256").to_pylist()) | {
-            line["sha256"] for line in self.read_errors() if line["sha256"]
-        }
 
     def read_errors(self) -> list[dict[str, Any]]:
         """The lines of `errors.jsonl`; a line cut by a kill is dropped, its source comes again."""
@@ -249,7 +245,8 @@ class StoreWriter:
 
     def add_error(self, source: str, sha256: str | None, reason: str) -> None:
         """Append a line to `errors.jsonl`, at once; `sha256` None lets the next run try again."""
-        line = json.dumps({"source": source, "sha256": sha256, "reason": reason}, ensure_ascii=False)
+        entry = {"source": source, "sha256": sha256, "reason": reason, "reading": self._reading}
+        line = json.dumps(entry, ensure_ascii=False)
         path = self.path / "errors.jsonl"
         cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -292,8 +289,7 @@ def _to_hdf5(crops: list[RGB]) -> bytes:
         for row, crop in enumerate(crops):
             dataset[row] = crop
         file.flush()
-        image: bytes = file.id.get_file_image()
-        return image
+        return bytes(file.id.get_file_image())
 
 
 def _parse_or_none(line: str) -> dict[str, Any] | None:

@@ -36,6 +36,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         raise ModelError(f"{path}: not a checkpoint that can be resumed ({error})") from error
+    missing = {"net", "optimizer", "progress", "settings"} - set(state if isinstance(state, dict) else ())
+    if missing:
+        raise ModelError(f"{path}: not a checkpoint that can be resumed (it lacks {', '.join(sorted(missing))})")
     return state
 
 
@@ -56,7 +59,7 @@ def load_model(folder: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
         card: dict[str, Any] = json.loads((folder / "best.json").read_text(encoding="utf-8"))
         net = FaceXrayNet(NetworkConfig(**card["settings"]["network"]))
         weights = load_file(folder / "best.safetensors")
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder}: no trained run here ({error}); make one with: facexray train") from error
     try:
         net.load_state_dict(weights)

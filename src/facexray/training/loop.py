@@ -116,7 +116,7 @@ def setup(
 
 def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
-    changed = [key for key in new if key != "run" and plain(old[key]) != plain(new[key])]
+    changed = [key for key in new if key != "run" and plain(old.get(key)) != plain(new[key])]
     if changed:
         raise ModelError(
             f"{out / 'last.ckpt'}: was made with other settings of {', '.join(changed)}; "

@@ -1,0 +1,102 @@
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import facexray
+from facexray.cli import COMMANDS, build_parser, main
+
+
+def test_help_is_the_table_of_contents(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name}" in out for name in COMMANDS)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from facexray.cli import main; main(['--help']); print([m for m in sys.modules if m in HEAVY])"
+    heavy = "HEAVY = {'numpy', 'cv2', 'jsonargparse', 'torch', 'sklearn', 'matplotlib', 'onnxruntime'}; "
+    run = subprocess.run([sys.executable, "-c", heavy + code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_for_every_option(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    out = " ".join(capsys.readouterr().out.split())
+    function = getattr(facexray, name)
+    for parameter in inspect.signature(function).parameters:
+        if parameter != COMMANDS[name].flat:
+            assert parameter in out
+    first_words = " ".join((inspect.getdoc(function) or "").split()[:8])
+    assert first_words in out
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_a_public_function(name):
+    assert name in facexray.__all__
+    assert callable(getattr(facexray, name))
+
+
+def test_an_unknown_command_lists_the_known_ones(capsys):
+    assert main(["detekt"]) == 2
+    assert "detect" in capsys.readouterr().err
+
+
+def test_an_error_is_one_line_with_its_remedy(tmp_path, capsys):
+    assert main(["blend", str(tmp_path), "--count", "3", "--out", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert "facexray prepare" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["--nonsense", "1"], ["--count", "many"], ["--hulls", "[nose]"]])
+def test_a_wrong_option_is_told(store, tmp_path, words, capsys):
+    try:
+        status = main(["blend", str(store.path), "--count", "3", "--out", str(tmp_path / "out"), *words])
+    except SystemExit as stop:
+        status = stop.code
+    assert status in (1, 2)
+    assert words[-1].strip("[]") in capsys.readouterr().err or words[0] in capsys.readouterr().err
+
+
+def test_the_way_from_photographs_to_a_verdict(portraits, tmp_path, capsys):
+    photos = [str(path) for path in portraits.values()]
+    assert main(["prepare", *photos, "--out", str(tmp_path / "store")]) == 0
+    assert "2 faces added" in capsys.readouterr().out
+    blend = ["blend", str(tmp_path / "store"), "--count", "4", "--out", str(tmp_path / "set"), "--mode", "sbi"]
+    assert main([*blend, "--real_prob", "0"]) == 0
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert manifest["settings"]["blending"]["mode"] == "sbi"
+    assert manifest["counts"] == {"real": 0, "fake": 4}
+    assert main(["landmarks", str(tmp_path / "store"), "--out", str(tmp_path / "aligned")]) == 0
+    assert len(json.loads((tmp_path / "aligned" / "landmarks.json").read_text())) == 2
+    capsys.readouterr()
+    assert main(["detect", photos[0], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "image"
+
+
+def test_an_unreadable_file_shows_in_the_exit_status(portraits, tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_text("no photograph")
+    assert main(["detect", str(tmp_path / "broken.jpg"), str(portraits["hopper"])]) == 1
+    out = capsys.readouterr().out
+    assert "grace_hopper.jpg" in out
+
+
+def test_options_can_come_from_yaml_and_be_overridden(store, tmp_path):
+    (tmp_path / "set.yaml").write_text("mode: bi\nseed: 5\nflip_prob: 0.0\n")
+    words = ["blend", str(store.path), "--config", str(tmp_path / "set.yaml"), "--count", "2", "--seed", "6"]
+    assert main([*words, "--out", str(tmp_path / "set")]) == 0
+    settings = json.loads((tmp_path / "set" / "manifest.json").read_text())["settings"]
+    assert (settings["seed"], settings["blending"]["mode"], settings["blending"]["flip_prob"]) == (6, "bi", 0.0)
+
+
+def test_parsers_are_made_from_the_functions():
+    parser = build_parser("prepare")
+    values = parser.parse_args(["a.jpg", "b.jpg", "--out", "store"])
+    assert [str(path) for path in values.sources] == ["a.jpg", "b.jpg"]
+    assert values.frames == inspect.signature(facexray.prepare).parameters["frames"].default

@@ -1,0 +1,41 @@
+"""What the tests of training share: one run of six iterations, on the CPU."""
+
+import shutil
+
+import pytest
+import torch
+
+from facexray.blending.recipe import BlendConfig
+from facexray.training.command import train
+from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On a busy machine torch's threads wait for one another: one alone is many times faster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny(store, tmp_path_factory):
+    """Settings of `train` for six iterations; the validation store is a copy, for want of more people."""
+    validation = tmp_path_factory.mktemp("validation") / "store"
+    shutil.copytree(store.path, validation)
+    return {
+        "store": store.path,
+        "val_store": validation,
+        "blending": BlendConfig(candidates=10),
+        "network": NetworkConfig(class_head="features"),
+        "optim": OptimConfig(iterations=6, batch_size=4, lr=1e-3, xray_weight=20),
+        "run": RunConfig(accelerator="cpu", workers=0, validate_every=3, validation_pairs=4, log_every=1),
+        "seed": 5,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny, tmp_path_factory):
+    """The folder of that run. Tests read it and never write."""
+    return train(out=tmp_path_factory.mktemp("runs") / "tiny", **tiny)

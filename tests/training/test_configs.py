@@ -1,0 +1,118 @@
+"""Every shipped YAML goes through the real parser; and the settings that training refuses."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from facexray.errors import SettingsError
+from facexray.training.command import train
+from facexray.training.config import OptimConfig, RunConfig
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+EACH_CONFIG = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+
+
+@pytest.fixture
+def parser(monkeypatch):
+    """The options of `facexray train`; paths in commands are as seen from the project's root."""
+    monkeypatch.chdir(ROOT)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_function_arguments(train)
+    return parser
+
+
+def command_of(config):
+    """The command in the comment that the file opens with."""
+    comment = re.match(r"(?:#.*\n)+", config.read_text(encoding="utf-8"))
+    assert comment, f"{config.name} does not open with a comment"
+    commands = [line for line in comment[0].splitlines() if "facexray train" in line]
+    assert len(commands) == 1, f"{config.name}: its opening comment should hold one facexray train command"
+    return shlex.split(commands[0].removeprefix("#"))
+
+
+def leaves(settings, above=""):
+    """Dotted names of a nested mapping with their values."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def test_there_are_configs():
+    assert {"cpu.yaml", "smoke.yaml"} <= {config.name for config in CONFIGS}
+
+
+@EACH_CONFIG
+def test_opens_with_its_exact_command(config):
+    command = command_of(config)
+    assert command[:4] == ["facexray", "train", "--config", f"configs/{config.name}"]
+    assert {"--store", "--out"} <= set(command)
+
+
+@EACH_CONFIG
+def test_its_command_parses_and_every_key_arrives(config, parser):
+    parsed = parser.parse_args(command_of(config)[2:])
+    written = dict(leaves(yaml.safe_load(config.read_text(encoding="utf-8"))))
+    assert written
+    for name, value in written.items():
+        assert parsed[name] == value, name
+    settings = parser.instantiate(parsed)
+    assert isinstance(settings.optim, OptimConfig)  # its checks ran
+    assert isinstance(settings.run, RunConfig)
+
+
+@pytest.mark.parametrize(
+    "line", ["learning_rate: 0.1", "optim: {learning_rate: 0.1}", "blending: {hull: [whole]}", "run: {epochs: 3}"]
+)
+def test_an_unknown_key_is_refused(line, parser, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ArgumentError, match=r"learning_rate|hull|epochs"):
+        parser.parse_args(["--config", str(tmp_path / "wrong.yaml"), "--store", "s", "--out", "o"])
+
+
+@pytest.mark.parametrize(
+    "line", ["optim: {lr: fast}", "blending: {mode: fsgan}", "run: {precision: 8-bit}", "network: {class_head: mlp}"]
+)
+def test_a_value_of_the_wrong_kind_is_refused(line, parser, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ArgumentError, match=r"lr|mode|precision|class_head"):
+        parser.parse_args(["--config", str(tmp_path / "wrong.yaml"), "--store", "s", "--out", "o"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"iterations": 0}, "iterations"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 7}, "batch_size.*7"),
+        ({"lr": 0.0}, "lr"),
+        ({"lr": -1e-3}, "lr"),
+        ({"clip_norm": 0.0}, "clip_norm"),
+        ({"xray_weight": -1.0}, "xray_weight"),
+    ],
+)
+def test_optim_refuses_a_bad_setting_by_its_name(settings, named):
+    with pytest.raises(SettingsError, match=named):
+        OptimConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"devices": 0}, "devices"),
+        ({"workers": -1}, "workers"),
+        ({"validate_every": 0}, "validate_every"),
+        ({"validation_pairs": 0}, "validation_pairs"),
+        ({"log_every": 0}, "log_every"),
+    ],
+)
+def test_run_refuses_a_bad_setting_by_its_name(settings, named):
+    with pytest.raises(SettingsError, match=f"{named} must be at least"):
+        RunConfig(**settings)

@@ -1,0 +1,113 @@
+"""Pairs, batches, and which process gets which."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from facexray.blending.generate import render
+from facexray.blending.recipe import BlendConfig
+from facexray.errors import StoreError
+from facexray.training.datasets import BlendedPairs, PairSampler, collate, training_loader
+
+
+@pytest.fixture(scope="module")
+def pairs(store):
+    return BlendedPairs(BlendConfig(), store, None, seed=3)
+
+
+def same(one, other):
+    return one.recipe == other.recipe and (one.image == other.image).all() and (one.xray == other.xray).all()
+
+
+def test_a_pair_is_a_real_view_and_its_blended_twin(pairs, store):
+    for index in range(6):
+        real, fake = pairs[index]
+        assert (real.label, fake.label) == (0, 1)
+        assert real.recipe == fake.recipe.as_real()
+        np.testing.assert_array_equal(real.image, render(real.recipe, store).image)
+        assert not real.xray.any()
+        assert fake.xray.max() > 0.5
+
+
+def test_a_pair_depends_on_seed_and_number_alone(pairs, store):
+    again = BlendedPairs(BlendConfig(real_prob=0.9), store, None, seed=3)
+    for index in (4, 0, 4):
+        assert all(same(*both) for both in zip(pairs[index], again[index], strict=True))
+    assert not same(pairs[0][1], pairs[1][1])
+    assert not same(pairs[0][1], BlendedPairs(BlendConfig(), store, None, seed=4)[0][1])
+
+
+def test_pairs_are_drawn_from_the_faces_given(store):
+    people = store.column("identity")
+    chosen = [people.index(person) for person in sorted(set(people))]
+    pairs = BlendedPairs(BlendConfig(), store, chosen, seed=0)
+    names = {store.column("id")[index] for index in chosen}
+    recipes = [pairs[index][1].recipe for index in range(8)]
+    assert {recipe.background for recipe in recipes} <= names
+    assert {recipe.foreground for recipe in recipes} <= names
+
+
+def test_one_person_is_too_few(store):
+    one = [i for i, person in enumerate(store.column("identity")) if person == store.column("identity")[0]]
+    with pytest.raises(StoreError, match="at least 2 people"):
+        BlendedPairs(BlendConfig(), store, one, seed=0)
+
+
+def test_a_batch_holds_the_pairs_in_order(pairs):
+    chosen = [pairs[0], pairs[1]]
+    views, xrays, labels = collate(chosen)
+    assert views.shape == (4, 3, 256, 256)
+    assert xrays.shape == (4, 256, 256)
+    assert (views.dtype, xrays.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
+    assert labels.tolist() == [0, 1, 0, 1]
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    assert 0 <= views.min() < views.max() <= 1
+    samples = [sample for pair in chosen for sample in pair]
+    for view, xray, sample in zip(views, xrays, samples, strict=True):
+        np.testing.assert_array_equal((view * 255).round().permute(1, 2, 0).numpy(), sample.image)  # RGB
+        np.testing.assert_array_equal(xray.numpy(), sample.xray)
+
+
+def test_a_batch_runs_from_0_to_1(pairs):
+    real, fake = pairs[0]
+    white = np.full_like(real.image, 255)
+    object.__setattr__(real, "image", white)
+    assert collate([(real, fake)])[0][0].unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize(("start", "stop", "processes"), [(0, 12, 1), (0, 12, 3), (5, 30, 4), (8, 8, 2), (0, 2, 4)])
+def test_processes_share_all_numbers_and_none_twice(start, stop, processes):
+    parts = [list(PairSampler(start, stop, rank, processes)) for rank in range(processes)]
+    assert sorted(chain(*parts)) == list(range(start, stop))
+    assert [len(PairSampler(start, stop, rank, processes)) for rank in range(processes)] == list(map(len, parts))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_the_processes_batches_of_a_step_are_the_step_of_one(processes):
+    """So that the number of devices does not change what is learnt from, nor where a resumed run goes on."""
+    per_step, start = 8, 5 * 8
+    alone = [set(range(start + step * per_step, start + (step + 1) * per_step)) for step in range(3)]
+    share = per_step // processes
+    parts = [list(PairSampler(start, start + 24, rank, processes)) for rank in range(processes)]
+    together = [set(chain(*(part[step * share : (step + 1) * share] for part in parts))) for step in range(3)]
+    assert together == alone
+
+
+def test_the_loader_gives_the_numbered_pairs(pairs):
+    batches = list(training_loader(pairs, PairSampler(2, 6), pairs_per_batch=2, workers=0))
+    assert len(batches) == 2
+    for batch, numbers in zip(batches, ((2, 3), (4, 5)), strict=True):
+        for got, expected in zip(batch, collate([pairs[i] for i in numbers]), strict=True):
+            torch.testing.assert_close(got, expected, atol=0, rtol=0)
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_batches(pairs):
+    here, there = (
+        list(training_loader(pairs, PairSampler(0, 4), pairs_per_batch=2, workers=workers)) for workers in (0, 2)
+    )
+    for one, other in zip(here, there, strict=True):
+        for got, expected in zip(one, other, strict=True):
+            torch.testing.assert_close(got, expected, atol=0, rtol=0)
