@@ -100,3 +100,16 @@ def test_parsers_are_made_from_the_functions():
     values = parser.parse_args(["a.jpg", "b.jpg", "--out", "store"])
     assert [str(path) for path in values.sources] == ["a.jpg", "b.jpg"]
     assert values.frames == inspect.signature(facexray.prepare).parameters["frames"].default
+
+
+def test_the_functions_take_plain_strings_as_a_notebook_gives_them(portraits, tmp_path):
+    for portrait in portraits.values():
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / portrait.name).write_bytes(portrait.read_bytes())
+    assert facexray.prepare(f"{tmp_path}/photos", f"{tmp_path}/store").faces == 2
+    facexray.blend(f"{tmp_path}/store", 2, f"{tmp_path}/set", sheet=f"{tmp_path}/sheet.png")
+    facexray.landmarks(f"{tmp_path}/store", f"{tmp_path}/aligned")
+    again = facexray.prepare(f"{tmp_path}/aligned", f"{tmp_path}/b", landmarks=f"{tmp_path}/aligned/landmarks.json")
+    assert again.faces == 2
+    (result,) = facexray.detect(str(portraits["hopper"]), f"{tmp_path}/report")
+    assert result.score is not None

@@ -3,7 +3,7 @@
 Each command of the command line is a function of the same name here, with the same options:
 
     import facexray
-    facexray.prepare([Path("photos")], Path("store"))
+    facexray.prepare("photos", "store")
     facexray.Detector().image("photo.jpg").verdict
 """
 

@@ -67,6 +67,7 @@ def demo(out: Path = Path("facexray-demo")) -> Path:
         The folder.
     """
     began = time.perf_counter()
+    out = Path(out)
     _clear(out)
     timings = {}
     store = _prepare_portraits(out / "store")

@@ -139,8 +139,8 @@ class Sources:
     """Files in the folders that are neither photographs nor videos by their names."""
 
 
-def find_sources(paths: Sequence[Path]) -> Sources:
-    """Walk files and folders (recursively) for photographs and videos.
+def find_sources(paths: Sequence[str | Path] | str | Path) -> Sources:
+    """Walk files and folders (recursively) for photographs and videos; one path may stand alone.
 
     A file that is named outright is taken whatever its suffix; in a folder, only known suffixes are.
     """
@@ -151,7 +151,7 @@ def find_sources(paths: Sequence[Path]) -> Sources:
     def note(error: OSError) -> None:
         unreadable.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
 
-    for path in paths:
+    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
         if not _is_folder(path):
             found[path] = None
             continue

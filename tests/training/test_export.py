@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+import facexray
 from facexray.errors import ModelError, StoreError
 from facexray.metrics import METRICS, bootstrap
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
@@ -200,3 +202,7 @@ def test_what_is_not_ours_is_refused(data, message, tmp_path):
 def test_an_unknown_name_is_answered_with_the_known_ones(name):
     with pytest.raises(ModelError, match=rf"{name}: no such model.*default.*{next(iter(SHA256))}"):
         XrayModel.load(name)
+
+
+def test_the_file_holds_no_path_of_the_machine_that_made_it(exported):
+    assert str(Path(facexray.__file__).parent).encode() not in exported.read_bytes()

@@ -64,6 +64,7 @@ def blend(
     """
     if count < 1 or workers < 1:
         raise SettingsError(f"count and workers must be at least 1, got {count} and {workers}")
+    out = Path(out)
     check_free(out)
     faces = FaceStore(store)
     maker = _Maker(faces, FacePool.of(faces), blending, seed)
@@ -74,7 +75,7 @@ def blend(
     try:
         if sheet:
             first = list(islice((pair for pair in maker.make(count, 1) if pair[0].label), SHEET_ROWS))
-            write_image(sheet, contact_sheet(first))
+            write_image(Path(sheet), contact_sheet(first))
         if format == "tree":
             write_tree(out, made, about)
         else:

@@ -62,6 +62,7 @@ def evaluate(model: str, data: Path, out: Path, frames: int = 32) -> dict[str, A
     """
     if frames < 1:
         raise SettingsError(f"frames must be at least 1, got {frames}")
+    data, out = Path(data), Path(out)
     loaded = XrayModel.load(model)
     skipped: list[tuple[str, str]] = []
     blended = is_blended_set(data)

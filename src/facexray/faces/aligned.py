@@ -66,7 +66,7 @@ def landmarks(store: Path, out: Path) -> int:
     Returns:
         How many faces were written.
     """
-    faces = FaceStore(store)
+    faces, out = FaceStore(store), Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

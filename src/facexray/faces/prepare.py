@@ -89,6 +89,7 @@ def prepare(
     """
     if frames < 1 or (stride is not None and stride < 1):
         raise SettingsError(f"frames and stride must be at least 1, got frames={frames}, stride={stride}")
+    out, landmarks = Path(out), Path(landmarks) if landmarks else None
     rule = identity_rule(identity)
     reader = aligned_reader(landmarks) if landmarks else face_reader(frames, stride, min_face)
     settings = {

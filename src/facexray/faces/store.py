@@ -80,13 +80,13 @@ _SCHEMA = pa.schema(
 class FaceStore:
     """A face store, read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         """Open a store.
 
         Raises:
             StoreError: No store there, or it is damaged.
         """
-        self.path = path
+        self.path = path = Path(path)
         manifest = path / "faces.parquet"
         if not manifest.is_file():
             raise StoreError(f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}")

@@ -44,8 +44,8 @@ def detect(
     detector = Detector(model, frames)
     sources = find_sources(files)
     if not sources.files and not sources.unreadable:
-        raise SettingsError(f"no photograph or video in {', '.join(map(str, files))}")
-    report = _Report(out) if out else None
+        raise SettingsError(f"no photograph or video in {files}")
+    report = _Report(Path(out)) if out else None
     results = []
     shown = track(sources.files, "judging", console=Console(stderr=True), transient=True)
     for result in detector.images(shown):

@@ -47,6 +47,7 @@ def train(
         StoreError: A store is missing or too small.
         MissingExtraError: Torch is not installed.
     """
+    out = Path(out)
     stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
     if (out / "last.ckpt").exists() and not resume:
         raise SettingsError(f"{out}: holds a run already; say --resume to go on with it, or name another folder")
@@ -87,5 +88,5 @@ def export(run: Path, out: Path, photographs: str, val_store: Path | None = None
         from facexray.training.export import export_run
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
-    export_run(run, out, photographs, val_store)
+    export_run(Path(run), Path(out), photographs, Path(val_store) if val_store else None)
     return out

@@ -102,8 +102,13 @@ def _to_onnx(net: nn.Module) -> bytes:
 
 
 def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
+    """Put the card into the file, and take out the exporter's notes, which hold this machine's paths."""
     model = onnx.load_model_from_string(data)
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card, ensure_ascii=False)})
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del model.graph.metadata_props[:]
     return bytes(model.SerializeToString())
 
 

@@ -9,7 +9,7 @@ DEFAULT = "hrnet_w18_small.bi_portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "hrnet_w18_small.bi_portraits": "8140e548af120d2f4f938a3cbf4eb5e06e9a3140bb2938847c7da92618f93070",
+    "hrnet_w18_small.bi_portraits": "926670fa3be0337c1e7dec901d16efe6741c33ef1467702d04207ee849ae3da5",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`."""
 
