@@ -9,6 +9,7 @@ from itertools import chain
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from facexray.blending.recipe import BlendConfig
 from facexray.errors import ModelError, SettingsError, StoreError
@@ -247,6 +248,28 @@ def test_the_validation_set_is_fixed_paired_and_undegraded_where_clean(tiny, sto
         bool(fake.recipe.degradations) for _, fake in loop.validation_set(BlendConfig(), store, None, 8)["clean"]
     ]
     assert not any(degraded)
+
+
+def test_validation_scores_the_network_as_it_will_be_used_and_leaves_it_alone(tiny, tiny_run, tmp_path):
+    """In evaluation mode: its numbers are those of the saved network, and no statistics of BatchNorm move."""
+    shutil.copy(tiny_run / "last.ckpt", tmp_path)
+    stores = (FaceStore(tiny["store"]), FaceStore(tiny["val_store"]))
+    training = loop.setup(tmp_path, stores, tiny["blending"], tiny["network"], tiny["optim"], tiny["run"], tiny["seed"])
+    training.net.train()
+    before = {name: value.clone() for name, value in training.net.module.state_dict().items()}
+    result = loop.validate(training)
+    assert all(torch.equal(value, before[name]) for name, value in training.net.module.state_dict().items())
+    assert training.net.module.training
+
+    for name, pairs in training.validation.items():
+        views, xrays, labels = loop.collate(pairs)
+        with torch.no_grad():
+            output = training.net.module.eval()(views)
+        p = output.xray_logits.double().sigmoid()
+        divergence = torch.xlogy(xrays, xrays / p) + torch.xlogy(1 - xrays, (1 - xrays) / (1 - p))
+        assert result[f"xray_excess_{name}"] == pytest.approx(divergence.mean().item(), rel=1e-3)
+        scores = output.class_logits.softmax(1)[:, 1]
+        assert result[f"auc_{name}"] == pytest.approx(roc_auc_score(labels, scores))
 
 
 @pytest.mark.slow
