@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         raise ModelError(f"{path}: not a checkpoint that can be resumed ({error})") from error
-    missing = {"net", "optimizer", "progress", "settings"} - set(state if isinstance(state, dict) else ())
+    missing = {"net", "optimizer", "progress", "about"} - set(state if isinstance(state, dict) else ())
     if missing:
         raise ModelError(f"{path}: not a checkpoint that can be resumed (it lacks {', '.join(sorted(missing))})")
     return state

@@ -91,7 +91,7 @@ def setup(
     progress = Progress()
     if (out / "last.ckpt").exists():
         state = load_checkpoint(out / "last.ckpt")
-        _check_resumable(out, state["settings"], plain(settings))
+        _check_resumable(out, state["about"], about)
         net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
@@ -116,7 +116,8 @@ def setup(
 
 def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
-    changed = [key for key in new if key != "run" and plain(old.get(key)) != plain(new[key])]
+    before, now = ({**about["settings"], "faces": about["data"]["faces"]} for about in (old, new))
+    changed = [key for key in now if key != "run" and plain(before.get(key)) != plain(now[key])]
     if changed:
         raise ModelError(
             f"{out / 'last.ckpt'}: was made with other settings of {', '.join(changed)}; "
@@ -227,7 +228,7 @@ def _validate_and_save(training: Training) -> None:
                 "net": training.net.module.state_dict(),
                 "optimizer": training.optimizer.state_dict(),
                 "progress": vars(progress),
-                "settings": training.about["settings"],
+                "about": training.about,
             },
         )
     training.fabric.barrier()
