@@ -4,7 +4,8 @@ import pytest
 from facexray.errors import StoreError
 from facexray.faces.crop import Square
 from facexray.faces.neighbours import FacePool
-from facexray.faces.store import Face, FaceStore, StoreWriter
+from facexray.faces.store import Face, FaceStore
+from facexray.faces.store_writer import StoreWriter
 
 CROP = np.zeros((317, 317, 3), np.uint8)
 

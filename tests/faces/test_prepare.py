@@ -15,7 +15,7 @@ from PIL import Image
 
 from facexray.errors import SettingsError, StoreError
 from facexray.faces import prepare as prepare_module
-from facexray.faces import store as store_module
+from facexray.faces import store_writer as writer_module
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
@@ -272,7 +272,7 @@ def test_face_beside_a_skipped_one_survives_a_kill(tmp_path, portraits, monkeypa
     image[:, :512] = read_image(portraits["hopper"])
     image[100:190, 560:637] = cv2.resize(image[:, :512], (77, 90), interpolation=cv2.INTER_AREA)
     write_image(tmp_path / "two.png", image)
-    monkeypatch.setattr(store_module.StoreWriter, "close_shard", lambda self: None)  # as a kill does
+    monkeypatch.setattr(writer_module.StoreWriter, "close_shard", lambda self: None)  # as a kill does
     assert prepare([tmp_path / "two.png"], tmp_path / "s").skipped == {"face smaller than 48 px": 1}
     assert len(FaceStore(tmp_path / "s")) == 0
     monkeypatch.undo()
@@ -308,11 +308,11 @@ def by_source(store):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from facexray.faces import prepare, store
+from facexray.faces import prepare, store_writer
 
-store.SHARD_FACES = 4
+store_writer.SHARD_FACES = 4
 where, calls = sys.argv[3], int(sys.argv[4])
-add, replace = store.StoreWriter.add, Path.replace
+add, replace = store_writer.StoreWriter.add, Path.replace
 
 def die_at_last(here):
     global calls
@@ -328,7 +328,7 @@ def counted_replace(self, target):
     die_at_last(where == Path(target).name)
     return replace(self, target)
 
-store.StoreWriter.add, Path.replace = counted_add, counted_replace
+store_writer.StoreWriter.add, Path.replace = counted_add, counted_replace
 prepare.prepare([Path(sys.argv[1])], Path(sys.argv[2]))
 """
 
@@ -388,9 +388,9 @@ def test_full_disk_is_an_error_with_its_remedy(twelve, whole_store, tmp_path, mo
             raise OSError(errno.ENOSPC, "No space left on device")
         original(path, data)
 
-    original = store_module.write_bytes
-    monkeypatch.setattr(store_module, "SHARD_FACES", 5)
-    monkeypatch.setattr(store_module, "write_bytes", full)
+    original = writer_module.write_bytes
+    monkeypatch.setattr(writer_module, "SHARD_FACES", 5)
+    monkeypatch.setattr(writer_module, "write_bytes", full)
     with pytest.raises(StoreError, match=r"No space left on device.*free space and run the same command again"):
         prepare([twelve], tmp_path / "s")
     assert len(FaceStore(tmp_path / "s")) == 5

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from facexray.errors import StoreError
-from facexray.faces import store as store_module
+from facexray.faces import store_writer as writer_module
 from facexray.faces.crop import Square
-from facexray.faces.store import Face, FaceStore, StoreWriter
+from facexray.faces.store import Face, FaceStore
+from facexray.faces.store_writer import StoreWriter
 
 
 def toy_face(source, number=0, identity=None):
@@ -67,7 +68,7 @@ def leftovers(path):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(store_module, "SHARD_FACES", 3)
+    monkeypatch.setattr(writer_module, "SHARD_FACES", 3)
 
 
 # Writing and reading
@@ -269,7 +270,7 @@ def test_full_disk_leaves_the_store_as_it_was(tmp_path, monkeypatch, small_shard
         raise OSError(errno.ENOSPC, "No space left on device")
 
     writer = StoreWriter(tmp_path / "s", {})
-    monkeypatch.setattr(store_module, "write_bytes", full)
+    monkeypatch.setattr(writer_module, "write_bytes", full)
     with pytest.raises(OSError, match="No space"), writer:
         writer.add(*toy_face("b"))
         writer.end_source("sha of b")

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from facexray.blending.recipe import BlendConfig
 from facexray.errors import ModelError, SettingsError, StoreError
-from facexray.faces.store import FaceStore, StoreWriter
+from facexray.faces.store import FaceStore
+from facexray.faces.store_writer import StoreWriter
 from facexray.training import loop
 from facexray.training.checkpoint import load_checkpoint, load_model, save_checkpoint
 from facexray.training.command import train
@@ -121,13 +122,31 @@ def test_a_finished_run_has_nothing_to_go_on_with(tiny_run, tiny, tmp_path):
         ({"optim": OptimConfig(iterations=6, batch_size=4, lr=2e-3, xray_weight=20)}, "optim"),
         ({"seed": 6}, "seed"),
         ({"network": NetworkConfig(class_head="paper"), "seed": 7}, "network, seed"),
-        ({"val_store": None}, "faces"),  # a part of the store is held out: other faces to learn from
     ],
 )
 def test_does_not_go_on_with_other_settings(changed, named, tiny_run, tiny, tmp_path):
     run = copy_of_run(tiny_run, tmp_path)
     with pytest.raises(ModelError, match=f"other settings of {named};"):
         train(out=run, resume=True, **tiny | changed)
+
+
+def test_does_not_go_on_with_other_faces(tiny_run, tiny, tmp_path):
+    run = copy_of_run(tiny_run, tmp_path)
+    state = load_checkpoint(run / "last.ckpt")
+    state["about"]["data"]["faces_sha256"] = "of another store"
+    save_checkpoint(run / "last.ckpt", state)
+    with pytest.raises(ModelError, match="other settings of faces;"):
+        train(out=run, resume=True, **tiny)
+
+
+def test_needs_four_people_where_no_validation_store_is_named(tiny, tmp_path):
+    with pytest.raises(StoreError, match=r"holds 2 people; .* at least 4"):
+        train(out=tmp_path / "run", **tiny | {"val_store": None})
+
+
+def test_a_store_does_not_validate_itself(tiny, tmp_path):
+    with pytest.raises(SettingsError, match="the store itself"):
+        train(out=tmp_path / "run", **tiny | {"val_store": tiny["store"]})
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"", b"PK\x03\x04 cut off"])
@@ -210,11 +229,6 @@ def test_the_learning_rate_never_rises_after_its_warm_up():
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 1e-4 * optim.lr
-
-
-def test_one_person_cannot_be_held_out_of_two(tiny, tmp_path):
-    with pytest.raises(StoreError, match="at least 2 people"):
-        train(out=tmp_path, **tiny | {"val_store": None})
 
 
 def test_people_held_out_are_not_trained_on(tiny, store, tmp_path, monkeypatch):

@@ -20,12 +20,19 @@ def warp_on_grid(mask: Mask, displacements: NDArray[np.float32]) -> Mask:
         (H, W) in [0, 1]; what comes from outside is 0.
     """
     height, width = mask.shape
-    rows, columns = displacements.shape[:2]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    at_x, at_y = x * ((columns - 1) / (width - 1)), y * ((rows - 1) / (height - 1))
-    field = cv2.remap(displacements.astype(np.float32), at_x, at_y, cv2.INTER_LINEAR)
-    warped = cv2.remap(mask, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    rows, columns = (_hats(size, nodes) for size, nodes in zip(mask.shape, displacements.shape, strict=False))
+    # cv2.remap would round places on the grid to 1/32 of a cell, which shows as steps in the mask's edge.
+    field = np.einsum("ya,xb,abc->cyx", rows, columns, displacements.astype(np.float32), optimize=True)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    warped = cv2.remap(mask, x + field[0], y + field[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(warped, np.float32)
+
+
+def _hats(size: int, nodes: int) -> NDArray[np.float32]:
+    """(size, nodes) share of each node in each pixel: 1 at the node, falling linearly to 0 at its neighbours."""
+    places = np.linspace(0, nodes - 1, size, dtype=np.float32)
+    distance = np.abs(places[:, None] - np.arange(nodes, dtype=np.float32))
+    return np.asarray(np.maximum(0, 1 - distance), np.float32)
 
 
 def grow(mask: Mask, pixels: int) -> Mask:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facexray.errors import StoreError
+from facexray.errors import BlendError, StoreError
 from facexray.faces.store import FaceStore
 
 
@@ -33,14 +33,12 @@ class FacePool:
             StoreError: No face, or all of one person, so that no pair can be made.
         """
         chosen = np.arange(len(store)) if indices is None else np.asarray(indices, int)
-        videos = np.array(store.column("video"), object)[chosen]
-        identities = np.array(store.column("identity"), object)[chosen]
-        people = [f"person {who}" if who else f"video {video}" for who, video in zip(identities, videos, strict=True)]
+        videos, people = (np.array(names, str)[chosen] for names in (store.column("video"), store.people))
         pool = cls(
             ids=np.array(store.column("id"), object)[chosen].tolist(),
             landmarks=store.landmarks[chosen],
-            videos=np.unique(videos.astype(str), return_inverse=True)[1],
-            people=np.unique(np.array(people, str), return_inverse=True)[1],
+            videos=np.unique(videos, return_inverse=True)[1],
+            people=np.unique(people, return_inverse=True)[1],
         )
         if len(np.unique(pool.people)) < 2:
             raise StoreError(
@@ -64,8 +62,13 @@ class FacePool:
 
         Returns:
             Index of the face with the least sum over the 68 points of the Euclidean distance.
+
+        Raises:
+            BlendError: There is no stranger.
         """
         subset = self.strangers(background)
+        if not len(subset):
+            raise BlendError(f"{self.ids[background]}: everybody else is of its video or identity")
         if len(subset) > candidates:
             subset = rng.choice(subset, candidates, replace=False)
         offsets = self.landmarks[subset] - self.landmarks[background]

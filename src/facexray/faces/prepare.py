@@ -17,7 +17,8 @@ from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.identity import IdentityRule, identity_rule
 from facexray.faces.landmarks import predict_landmarks
-from facexray.faces.store import Face, StoreWriter
+from facexray.faces.store import Face
+from facexray.faces.store_writer import StoreWriter
 from facexray.images import RGB, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
 

@@ -11,9 +11,8 @@ moment costs at most the shard in hand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from facexray.errors import StoreError
-from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, Square
+from facexray.faces.crop import Square
 from facexray.faces.landmarks import Landmarks
-from facexray.images import RGB, write_bytes
-
-SHARD_FACES = 256
-"""A shard is closed at this many faces (about 77 MB), which are held in memory until then."""
+from facexray.images import RGB
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Face:
     """Of the source's bytes."""
 
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("source", pa.string()),
@@ -91,7 +87,7 @@ class FaceStore:
         if not manifest.is_file():
             raise StoreError(f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}")
         try:
-            self.table = pq.read_table(manifest, schema=_SCHEMA)
+            self.table = pq.read_table(manifest, schema=SCHEMA)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{manifest}: damaged ({error}); prepare the store again") from error
         self._shards: dict[int, h5py.Dataset] = {}
@@ -148,153 +144,26 @@ class FaceStore:
         except (OSError, KeyError, ValueError) as error:
             raise StoreError(f"{shard_path(self.path, shard)}: missing or damaged ({error})") from error
 
+    @cached_property
+    def people(self) -> list[str]:
+        """The person of every face; where the identity is unknown, each video stands for a person of its own."""
+        pairs = zip(self.column("identity"), self.column("video"), strict=True)
+        return [f"person {identity}" if identity else f"video {video}" for identity, video in pairs]
+
     def split(self, share: float) -> tuple[list[int], list[int]]:
-        """Split the faces' indices in two by identity (by video where it is unknown).
+        """Split the faces' indices in two by their people.
 
         Args:
-            share: Of the identities, in (0, 1), that go into the second part; at least one does.
+            share: Of the people, in (0, 1), that go into the second part; at least one does.
         """
-        keys = [identity or video for identity, video in zip(*map(self.column, ("identity", "video")), strict=True)]
-        names = sorted(set(keys))
+        names = sorted(set(self.people))
         second = {names[i] for i in np.linspace(0, len(names) - 1, max(1, round(share * len(names)))).astype(int)}
         parts: tuple[list[int], list[int]] = ([], [])
-        for index, key in enumerate(keys):
-            parts[key in second].append(index)
+        for index, name in enumerate(self.people):
+            parts[name in second].append(index)
         return parts
 
 
 def shard_path(store: Path, shard: int) -> Path:
     """Where a shard of crops lies."""
     return store / f"crops-{shard:05d}.h5"
-
-
-class StoreWriter:
-    """Adds faces to a store, new or old. Use as a context manager; leaving it closes the shard in hand."""
-
-    def __init__(self, path: Path, settings: dict[str, Any], reading: str = "") -> None:
-        """Open a store for adding; a source that failed under another `reading` of the sources comes again.
-
-        Raises:
-            StoreError: The folder cannot be written, or holds a store cut by another convention.
-        """
-        self.path, self._reading = path, reading
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            for leftover in path.glob(".*.part"):
-                leftover.unlink()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
-        self.write_settings(settings)
-        if (path / "faces.parquet").exists():
-            self._table = FaceStore(path).table
-        else:
-            self._table = _SCHEMA.empty_table()
-            self._write_manifest()
-        self._shard = 1 + max(self._table.column("shard").to_pylist(), default=-1)
-        self._rows: list[dict[str, Any]] = []
-        self._whole_rows = 0
-        self._crops: list[RGB] = []
-        self.known = set(self._table.column("sha256").to_pylist())
-        self.known |= {line["sha256"] for line in self.read_errors() if line.get("reading", "") == reading} - {None}
-        """SHA-256 of every source that the store has dealt with, be it in faces or in errors."""
-
-    def write_settings(self, settings: dict[str, Any]) -> None:
-        """Write `store.json`: how the store was made.
-
-        Raises:
-            StoreError: The store was cut by another crop convention.
-        """
-        about = self.path / "store.json"
-        convention = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
-        if about.exists():
-            old = _parse_or_none(about.read_text(encoding="utf-8", errors="replace")) or {}
-            if {key: old.get(key) for key in convention} != convention:
-                raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
-        content = json.dumps({**convention, **settings}, indent=2, ensure_ascii=False)
-        write_bytes(about, content.encode(errors="backslashreplace"))
-
-    def read_errors(self) -> list[dict[str, Any]]:
-        """The lines of `errors.jsonl`; a line cut by a kill is dropped, its source comes again."""
-        path = self.path / "errors.jsonl"
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-        return [line for line in map(_parse_or_none, lines) if line]
-
-    def __enter__(self) -> StoreWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the shard in hand; of a source that was interrupted nothing is kept, so that it comes again."""
-        self.close_shard()
-
-    def add(self, face: Face, crop: RGB) -> None:
-        """Append a face and its crop (317, 317, 3) to the shard in hand."""
-        if len(self._crops) >= SHARD_FACES:  # within a long video
-            self._write_shard()
-        row = {field.name: _storable(getattr(face, field.name)) for field in fields(face)}
-        row |= {"box": face.box.tolist(), "landmarks": face.landmarks.ravel().tolist()}
-        row |= {"square": list(asdict(face.square).values()), "shard": self._shard, "row": len(self._crops)}
-        self._crops.append(crop)
-        self._rows.append(row)
-
-    def end_source(self, sha256: str) -> None:
-        """Say that a source is dealt with; closes the shard when it is full."""
-        self.known.add(sha256)
-        self._whole_rows = len(self._rows)
-        if len(self._crops) >= SHARD_FACES:
-            self._write_shard()
-
-    def add_error(self, source: str, sha256: str | None, reason: str) -> None:
-        """Append a line to `errors.jsonl`, at once; `sha256` None lets the next run try again."""
-        entry = {"source": source, "sha256": sha256, "reason": reason, "reading": self._reading}
-        line = json.dumps(entry, ensure_ascii=False)
-        path = self.path / "errors.jsonl"
-        cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write("\n" * bool(cut) + line + "\n")
-
-    def close_shard(self) -> None:
-        """Put the shard in hand into the store, without the source that has not ended."""
-        self._rows = self._rows[: self._whole_rows]
-        self._crops = self._crops[: sum(row["shard"] == self._shard for row in self._rows)]
-        self._write_shard()
-
-    def _write_shard(self) -> None:
-        """Write the crops in hand; then enter the faces of the sources that have ended."""
-        if self._crops:
-            write_bytes(shard_path(self.path, self._shard), _to_hdf5(self._crops))
-            self._crops = []
-            self._shard += 1
-        if self._whole_rows:
-            rows = pa.Table.from_pylist(self._rows[: self._whole_rows], schema=_SCHEMA)
-            self._table = pa.concat_tables([self._table, rows])
-            self._write_manifest()
-            self._rows, self._whole_rows = self._rows[self._whole_rows :], 0
-
-    def _write_manifest(self) -> None:
-        temporary = self.path / ".faces.part"
-        pq.write_table(self._table, temporary)
-        temporary.replace(self.path / "faces.parquet")
-
-
-def _storable(value: Any) -> Any:
-    """File names that are not UTF-8 hold lone surrogates, which Parquet refuses: written as escapes."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
-
-
-def _to_hdf5(crops: list[RGB]) -> bytes:
-    """The bytes of a shard, made in memory: HDF5 itself crashes the process when a disk is full."""
-    with h5py.File("shard", "w", driver="core", backing_store=False) as file:
-        shape = (CROP_SIZE, CROP_SIZE, 3)
-        dataset = file.create_dataset("crops", (len(crops), *shape), "uint8", chunks=(1, *shape))
-        for row, crop in enumerate(crops):
-            dataset[row] = crop
-        file.flush()
-        return bytes(file.id.get_file_image())
-
-
-def _parse_or_none(line: str) -> dict[str, Any] | None:
-    try:
-        parsed: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return None
-    return parsed

@@ -67,7 +67,7 @@ class XrayModel:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{name}: not a model that facexray exported (its card is missing or broken); "
-                "make one with: facexray export RUN --out model.onnx"
+                "make one with facexray export"
             ) from error
         if convention != CONVENTION:
             raise ModelError(f"{name}: was trained on faces cut as {convention}; this version cuts {CONVENTION}")

@@ -49,6 +49,8 @@ def train(
     """
     out = Path(out)
     stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
+    if val_store and Path(val_store).resolve() == Path(store).resolve():
+        raise SettingsError("val_store is the store itself: name one of other people, or leave it out to hold some out")
     if (out / "last.ckpt").exists() and not resume:
         raise SettingsError(f"{out}: holds a run already; say --resume to go on with it, or name another folder")
     try:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facexray.blending.generate import Sample, draw_sample, render
 from facexray.blending.recipe import BlendConfig
+from facexray.errors import StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 
@@ -34,6 +35,21 @@ class BlendedPairs(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         fake = draw_sample(self.config, self.pool, self.store, self.seed, 0, index)
         return render(fake.recipe.as_real(), self.store), fake
+
+
+def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:
+    """Split a store's faces, by their indices, for training and validation: a tenth of the people, but at least 2.
+
+    Raises:
+        StoreError: Fewer than 4 people, so that one part could make no pairs.
+    """
+    people = len(set(store.people))
+    if people < 4:
+        raise StoreError(
+            f"{store.path}: holds {people} people; training needs at least 4, two of them for validation: "
+            "add photographs, or name a val_store of other people"
+        )
+    return store.split(max(0.1, 2 / people))
 
 
 def collate(pairs: Sequence[Pair]) -> Batch:

@@ -26,7 +26,7 @@ from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model
 from facexray.training.config import RunConfig
-from facexray.training.datasets import Pair
+from facexray.training.datasets import Pair, hold_out
 from facexray.training.loop import validation_set
 from facexray.training.network import FaceXrayNet
 
@@ -116,7 +116,7 @@ def _validation_set(card: dict[str, Any], val_store: Path | None) -> dict[str, l
     """The validation set of the run, made again from its settings."""
     settings, data = card["settings"], card["data"]
     store = FaceStore(val_store or Path(data["validation_store"]))
-    held_out = store.split(0.1)[1] if val_store is None and data["validation_store"] == data["store"] else None
+    held_out = hold_out(store)[1] if val_store is None and data["validation_store"] == data["store"] else None
     count = RunConfig(**settings["run"]).validation_pairs
     return validation_set(BlendConfig(**settings["blending"]), store, held_out, count)
 

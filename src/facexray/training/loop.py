@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from facexray.metrics import auc
 from facexray.provenance import plain, provenance
 from facexray.training.checkpoint import load_checkpoint, save_checkpoint, save_model
 from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
-from facexray.training.datasets import Batch, BlendedPairs, Pair, PairSampler, collate, training_loader
+from facexray.training.datasets import Batch, BlendedPairs, Pair, PairSampler, collate, hold_out, training_loader
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
 
@@ -76,7 +77,9 @@ def setup(
     if (optim.batch_size // 2) % fabric.world_size:
         raise SettingsError(f"optim: half of batch_size must divide evenly among {fabric.world_size} processes")
     train_store, val_store = stores
-    train_faces, val_faces = (None, None) if val_store else train_store.split(0.1)
+    train_faces, val_faces = (None, None) if val_store else hold_out(train_store)
+    ids = train_store.column("id")
+    train_ids = ids if train_faces is None else [ids[i] for i in train_faces]
     torch.manual_seed(seed)
     net = FaceXrayNet(network).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
@@ -84,7 +87,8 @@ def setup(
     about = provenance("train", settings)
     about["data"] = {
         "store": str(train_store.path),
-        "faces": len(train_store) if train_faces is None else len(train_faces),
+        "faces": len(train_ids),
+        "faces_sha256": hashlib.sha256("\n".join(train_ids).encode()).hexdigest(),
         "validation_store": str((val_store or train_store).path),
         "validation_faces": len(val_store) if val_store else len(val_faces or []),
     }
@@ -116,7 +120,7 @@ def setup(
 
 def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
-    before, now = ({**about["settings"], "faces": about["data"]["faces"]} for about in (old, new))
+    before, now = ({**about["settings"], "faces": about["data"]["faces_sha256"]} for about in (old, new))
     changed = [key for key in now if key != "run" and plain(before.get(key)) != plain(now[key])]
     if changed:
         raise ModelError(
