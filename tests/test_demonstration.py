@@ -40,14 +40,23 @@ def test_pictures_page_and_store_are_there(out):
     assert len(FaceStore(out / "store")) == 2
 
 
+def test_running_again_keeps_what_others_put_there(out):
+    (out / "notes.txt").write_text("mine")
+    demo(out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 def test_running_again_replaces_an_earlier_demo_with_the_same_scores(out):
     before = [item["score"] for item in json.loads((out / "results.json").read_text())["items"]]
     demo(out)
     assert [item["score"] for item in json.loads((out / "results.json").read_text())["items"]] == before
 
 
-def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path):
+@pytest.mark.parametrize("results", [None, "{}", "no JSON", '{"made_by": "facexray evaluate"}'])
+def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path, results):
     (tmp_path / "thesis.txt").write_text("mine")
+    if results:
+        (tmp_path / "results.json").write_text(results)
     with pytest.raises(SettingsError, match="no earlier demo"):
         demo(tmp_path)
     assert (tmp_path / "thesis.txt").exists()

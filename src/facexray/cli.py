@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -74,6 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(words[0], words[1:])
     except FaceXrayError as error:
         print(f"facexray {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has enough
+        return 1
+    except OSError as error:
+        print(
+            f"facexray {words[0]}: {error}; check that the place exists, is yours to write, and has space",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(f"facexray {words[0]}: stopped", file=sys.stderr)

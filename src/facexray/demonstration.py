@@ -93,9 +93,20 @@ def demo(out: Path = Path("facexray-demo")) -> Path:
 
 
 def _clear(out: Path) -> None:
-    if out.exists() and not (out / "results.json").exists() and any(out.iterdir()):
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() and not _is_demo(out):
         raise SettingsError(f"{out}: is there already and is no earlier demo; name another folder with --out")
-    shutil.rmtree(out, ignore_errors=True)
+    for name in ("store", "pictures"):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _is_demo(out: Path) -> bool:
+    try:
+        results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        return bool(results["made_by"] == "facexray demo")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def portraits() -> list[Path]:

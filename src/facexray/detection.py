@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facexray.errors import MediaError
 from facexray.faces.crop import Square, cut_crop, cut_view
 from facexray.faces.detector import FaceDetector
-from facexray.images import RGB, Frame, is_video, read_image, read_video, sha256_of
+from facexray.images import RGB, UNFORESEEN, Frame, is_video, printable, read_image, read_video, sha256_of
 from facexray.runtime.model import Thresholds, XrayModel
 
 Verdict = Literal["real", "fake", "cannot tell"]
@@ -146,7 +146,7 @@ class Detector:
         """
         sha256 = None
         if isinstance(image, str | Path):
-            name, sha256 = str(image), sha256_of(Path(image))
+            name, sha256 = printable(image), sha256_of(Path(image))
             image = read_image(Path(image))
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise MediaError(f"{name}: expected an (H, W, 3) uint8 RGB array, got {image.shape} {image.dtype}")
@@ -179,9 +179,9 @@ class Detector:
         except MediaError as broken:
             if not frames:
                 raise
-            error = str(broken)
+            error = printable(broken)
         verdict, reason, score = _of_frames(frames, self.model.thresholds)
-        return Result(str(path), sha256, "video", verdict, reason, score, frames, error)
+        return Result(printable(path), sha256, "video", verdict, reason, score, frames, error)
 
     def images(self, files: Iterable[str | Path]) -> Iterator[Result]:
         """Judge photographs and videos one after the other; a file that cannot be read is a result with `error`."""
@@ -189,10 +189,10 @@ class Detector:
             video = is_video(Path(file))
             try:
                 yield self.video(file) if video else self.image(file)
-            except MediaError as error:
+            except UNFORESEEN as error:  # a MediaError is a ValueError
                 kind: Literal["image", "video"] = "video" if video else "image"
                 reason = "the file cannot be read"
-                yield Result(str(file), None, kind, "cannot tell", reason, None, [], str(error))
+                yield Result(printable(file), None, kind, "cannot tell", reason, None, [], printable(error))
 
     def _judge(self, frame: Frame) -> FrameResult:
         found = self._faces.detect(frame.image)

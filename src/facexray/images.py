@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,14 +93,30 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def encode_image(image: NDArray[np.uint8], suffix: str, quality: int = 95) -> bytes:
-    """Encode (H, W, 3) RGB or (H, W) grey uint8 as a file with `suffix` (`.png`, `.jpg`, `.webp`)."""
+    """Encode (H, W, 3) RGB or (H, W) grey uint8 as a file with `suffix` (`.png`, `.jpg`, `.webp`).
+
+    Raises:
+        MediaError: The image is larger than the format can hold.
+    """
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
     }.get(suffix.lower(), [])
-    return cv2.imencode(suffix, pixels, options)[1].tobytes()
+    done, encoded = cv2.imencode(suffix, pixels, options)
+    if not done:
+        raise MediaError(f"an image of {image.shape[0]} × {image.shape[1]} pixels is too large for {suffix}")
+    return encoded.tobytes()
+
+
+def shrink(image: RGB, long_side: int) -> RGB:
+    """Shrink an image (H, W, 3) so that its longer side is at most `long_side` pixels; smaller ones stay."""
+    scale = long_side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -110,6 +127,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def printable(value: object) -> str:
+    """A path or message as text that every file and terminal can hold: names need not be UTF-8, text must be."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def sha256_of(path: Path) -> str:
@@ -125,6 +147,10 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+UNFORESEEN = (cv2.error, MemoryError, ValueError, OverflowError, ArithmeticError)
+"""What a hostile file may still bring about behind the checks: it costs that file, never the run."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +231,7 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
                 raise MediaError(f"{path}: holds no video stream (audio only?)")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            total = stream.frames or _count_frames(path)
+            total = _count_frames(path)
             if not total:
                 raise MediaError(f"{path}: holds no frames; it may be cut off")
             if stride is not None:
@@ -213,22 +239,28 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             else:
                 wanted = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
             yield from _decode_wanted(container, wanted)
-            if wanted:
-                raise MediaError(f"{path}: cut off: {len(wanted)} of the frames that it declares are missing")
+            if total < stream.frames:
+                raise MediaError(f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing")
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
 
 
 def _open_video(path: Path) -> av.container.InputContainer:
-    """Open a video; titles in other encodings than UTF-8 are no reason to refuse it."""
-    return av.open(str(path), metadata_errors="replace")
+    """Open a video; titles in other encodings than UTF-8 are no reason to refuse it.
+
+    The path is made absolute, so that FFmpeg takes no name for one of its protocols.
+    """
+    return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 def _count_frames(path: Path) -> int:
-    """Count a stream's packets without decoding them, for containers that do not say their length."""
-    with _open_video(path) as container:
-        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+    """Count the frames that are there, without decoding them: what a header declares may be missing, or a lie."""
+    count = 0
+    with _open_video(path) as container, suppress(av.FFmpegError):
+        for packet in container.demux(container.streams.video[0]):
+            count += packet.size > 0
+    return count
 
 
 def _decode_wanted(container: av.container.InputContainer, wanted: set[int]) -> Iterator[Frame]:

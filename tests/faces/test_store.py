@@ -99,7 +99,16 @@ def test_store_says_how_it_was_made(tmp_path):
     with StoreWriter(tmp_path / "s", {"made_by": "a test", "identity": "人"}):
         pass
     about = json.loads((tmp_path / "s" / "store.json").read_text(encoding="utf-8"))
-    assert about == {"crop_size_px": 317, "face_margin": 1.6, "made_by": "a test", "identity": "人"}
+    assert about == {"crop_size_px": 317, "face_margin": 1.6, "runs": [{"made_by": "a test", "identity": "人"}]}
+
+
+def test_a_store_has_one_writer_at_a_time_and_keeps_every_run(tmp_path):
+    with StoreWriter(tmp_path / "s", {"run": 1}), pytest.raises(StoreError, match="another prepare"):
+        StoreWriter(tmp_path / "s", {"run": 2})
+    with StoreWriter(tmp_path / "s", {"run": 3}):
+        pass
+    about = json.loads((tmp_path / "s" / "store.json").read_text(encoding="utf-8"))
+    assert about["runs"] == [{"run": 1}, {"run": 3}]
 
 
 def test_empty_store_is_a_store(tmp_path):

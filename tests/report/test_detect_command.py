@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from facexray.detection import WORTH
@@ -68,3 +69,40 @@ def test_an_output_that_is_a_file_is_an_error(portraits, tmp_path):
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(SettingsError, match="cannot be written"):
         detect([portraits["hopper"]], tmp_path / "out")
+
+
+@pytest.mark.parametrize("shape", [(1, 2000), (100, 70_000), (3000, 40)])
+def test_odd_shapes_do_not_stop_the_report(portraits, tmp_path, shape):
+    write_image(tmp_path / "odd.png", np.full((*shape, 3), 99, np.uint8))
+    results = detect([tmp_path / "odd.png", portraits["hopper"]], tmp_path / "out")
+    assert [result.error for result in results] == [None, None]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["\U0001f600" * 60 + ".png", "caf\udce9.png"])
+def test_odd_names_do_not_stop_the_report(portraits, tmp_path, name):
+    write_image(tmp_path / "plain.png", read_image(portraits["hopper"]))
+    try:
+        (tmp_path / "plain.png").rename(tmp_path / name)
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    (result,) = detect([tmp_path / name], tmp_path / "out")
+    assert result.error is None
+    line = json.loads((tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8"))
+    assert line == result.to_dict()
+
+
+def test_one_file_that_breaks_behind_the_checks_costs_only_itself(portraits, monkeypatch):
+    from facexray.faces.detector import FaceDetector
+
+    original, calls = FaceDetector.detect, []
+
+    def fail_once(self, image):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError("no memory for this one")
+        return original(self, image)
+
+    monkeypatch.setattr(FaceDetector, "detect", fail_once)
+    results = detect(list(portraits.values()))
+    assert ["no memory" in (result.error or "") for result in results] == [True, False]

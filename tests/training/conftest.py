@@ -1,11 +1,13 @@
 """What the tests of training share: one run of six iterations, on the CPU."""
 
-import shutil
-
 import pytest
 import torch
 
 from facexray.blending.recipe import BlendConfig
+from facexray.faces.prepare import prepare
+from facexray.faces.store import FaceStore
+from facexray.faces.store_writer import StoreWriter
+from facexray.images import read_image, write_image
 from facexray.training.command import train
 from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
 
@@ -20,10 +22,18 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def tiny(store, tmp_path_factory):
-    """Settings of `train` for six iterations; the validation store is a copy, for want of more people."""
+def tiny(store, portraits, tmp_path_factory):
+    """Settings of `train` for six iterations; for want of more people, validation has other pictures of the two."""
+    folder = tmp_path_factory.mktemp("darker")
+    for person, path in portraits.items():
+        for factor in (2, 3):
+            write_image(folder / f"{person}-{factor}.png", read_image(path) // factor)
     validation = tmp_path_factory.mktemp("validation") / "store"
-    shutil.copytree(store.path, validation)
+    prepare([folder], validation, identity=r"(.+)-")
+    table = FaceStore(validation)
+    with StoreWriter(validation, {}) as writer:
+        for sha256, person in zip(table.column("sha256"), table.column("identity"), strict=True):
+            writer.identify(sha256, f"{person} in the dark")
     return {
         "store": store.path,
         "val_store": validation,

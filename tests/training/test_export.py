@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from onnx import TensorProto, helper
 
 import facexray
-from facexray.errors import ModelError, StoreError
+from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.metrics import METRICS, bootstrap
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.runtime.weights import SHA256
@@ -116,10 +117,11 @@ def test_an_export_that_differs_from_torch_is_refused(tiny_run, exported):
         exporting._check_agreement(net, XrayModel.load(exported), np.full((1, 256, 256, 3), 90, np.uint8))
 
 
-def test_the_validation_set_is_made_again_from_the_card(tiny_run, store):
+def test_the_validation_set_is_made_again_from_the_card(tiny, tiny_run, tmp_path):
     """Also where the store has moved since."""
+    elsewhere = shutil.copytree(tiny["val_store"], tmp_path / "moved")
     card = json.loads((tiny_run / "best.json").read_text(encoding="utf-8"))
-    there, moved = exporting._validation_set(card, None), exporting._validation_set(card, store.path)
+    there, moved = exporting._validation_set(card, None), exporting._validation_set(card, elsewhere)
     assert [len(pairs) for pairs in there.values()] == [4, 4]
     for name, pairs in there.items():
         assert [sample.recipe for pair in pairs for sample in pair] == [s.recipe for pair in moved[name] for s in pair]
@@ -206,3 +208,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 
 def test_the_file_holds_no_path_of_the_machine_that_made_it(exported):
     assert str(Path(facexray.__file__).parent).encode() not in exported.read_bytes()
+
+
+def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_path):
+    with pytest.raises(ModelError, match="does not hold the faces that validated the run"):
+        export(tiny_run, tmp_path / "model.onnx", "drawn for a test", val_store=tiny["store"])
+
+
+def test_the_file_must_be_called_onnx(tiny_run, tmp_path):
+    with pytest.raises(SettingsError, match=r"must end in \.onnx"):
+        export(tiny_run, tmp_path / "README", "drawn for a test")

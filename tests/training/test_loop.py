@@ -43,7 +43,7 @@ def test_run_json_says_how_it_was_made(tiny_run, tiny, store):
     assert about["settings"]["seed"] == tiny["seed"]
     assert about["data"]["store"] == str(store.path)
     assert about["data"]["validation_store"] == str(tiny["val_store"])
-    assert about["data"]["faces"] == about["data"]["validation_faces"] == len(store)
+    assert (about["data"]["faces"], about["data"]["validation_faces"]) == (len(store), 4)
 
 
 def test_logs_every_iteration_that_was_asked_for(tiny_run):
@@ -144,9 +144,23 @@ def test_needs_four_people_where_no_validation_store_is_named(tiny, tmp_path):
         train(out=tmp_path / "run", **tiny | {"val_store": None})
 
 
-def test_a_store_does_not_validate_itself(tiny, tmp_path):
-    with pytest.raises(SettingsError, match="the store itself"):
-        train(out=tmp_path / "run", **tiny | {"val_store": tiny["store"]})
+@pytest.mark.parametrize(("renamed", "what"), [("somebody", "photographs"), (None, "photographs")])
+def test_photographs_do_not_validate_what_they_taught(tiny, tmp_path, renamed, what):
+    copy = shutil.copytree(tiny["store"], tmp_path / "copy")
+    with StoreWriter(copy, {}) as writer:
+        for sha256 in FaceStore(copy).column("sha256"):
+            writer.identify(sha256, renamed)
+    with pytest.raises(SettingsError, match=f"6 of its {what} stand in the store too"):
+        train(out=tmp_path / "run", **tiny | {"val_store": copy})
+
+
+def test_people_do_not_validate_what_they_taught(tiny, tmp_path):
+    copy = shutil.copytree(tiny["val_store"], tmp_path / "copy")
+    with StoreWriter(copy, {}) as writer:
+        for sha256 in FaceStore(copy).column("sha256"):
+            writer.identify(sha256, "hopper")
+    with pytest.raises(SettingsError, match="1 of its people stand in the store too"):
+        train(out=tmp_path / "run", **tiny | {"val_store": copy})
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"", b"PK\x03\x04 cut off"])

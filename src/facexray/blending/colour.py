@@ -14,6 +14,10 @@ Pixels = NDArray[np.float32]
 """(H, W, 3) float32 RGB in [0, 255]."""
 
 
+LEAST_STD = 0.5
+"""Standard deviation, in grey levels or L*a*b* units, under which a channel is shifted only."""
+
+
 def keep(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     """The foreground as it is."""
     return foreground
@@ -34,8 +38,8 @@ def match_lab(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
 def _match(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     inside = (mask > 0.5).astype(np.uint8)
     (mean_f, std_f), (mean_b, std_b) = (cv2.meanStdDev(image, mask=inside) for image in (foreground, background))
-    # A foreground without variance has nothing to scale.
-    gain = np.where(std_f > 1e-3, std_b / np.maximum(std_f, 1e-3), 1.0)
+    # What varies by less than this is rounding, as a greyscale image's a* and b* are; it is not to be scaled up.
+    gain = np.where(std_f > LEAST_STD, std_b / np.maximum(std_f, LEAST_STD), 1.0)
     gain32, shift = (np.float32(value).ravel() for value in (gain, mean_b - gain * mean_f))
     return foreground * gain32 + shift
 

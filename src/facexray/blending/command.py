@@ -16,7 +16,7 @@ from rich.progress import track
 from facexray.blending.generate import Layers, Sample, draw_sample, render_layers
 from facexray.blending.recipe import BlendConfig
 from facexray.blending.sheet import contact_sheet
-from facexray.blending.writers import check_free, write_hdf5, write_tree
+from facexray.blending.writers import check_free, check_space, write_hdf5, write_tree
 from facexray.errors import SettingsError, StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
@@ -62,10 +62,13 @@ def blend(
         SettingsError: A setting out of its range, or OUT is not empty.
         StoreError: The store is missing or too small, or the disk is full.
     """
-    if count < 1 or workers < 1:
-        raise SettingsError(f"count and workers must be at least 1, got {count} and {workers}")
+    if count < 1 or workers < 1 or seed < 0:
+        raise SettingsError(f"count and workers must be at least 1, seed at least 0; got {count}, {workers}, {seed}")
+    if format not in ("tree", "hdf5"):
+        raise SettingsError(f"format must be tree or hdf5, got {format!r}")
     out = Path(out)
     check_free(out)
+    check_space(out, count)
     faces = FaceStore(store)
     maker = _Maker(faces, FacePool.of(faces), blending, seed)
     settings = {"store": store, "count": count, "format": format, "seed": seed, "blending": blending}

@@ -80,7 +80,7 @@ class BlendConfig:
             "blur_range_px must be above 0": self.blur_range_px[0] > 0,
             "resample_range_px must be at least 8": self.resample_range_px[0] >= 8,
             "jpeg_range must be in [1, 100]": self.jpeg_range[0] >= 1 and self.jpeg_range[1] <= 100,
-            f"window_range_px must be in [64, {CROP_SIZE}]": self.window_range_px[0] >= 64
+            f"window_range_px must be in [200, {CROP_SIZE}]": self.window_range_px[0] >= 200
             and self.window_range_px[1] <= CROP_SIZE,
         }
         faults += [message for message, holds in checks.items() if not holds]

@@ -20,6 +20,8 @@ from facexray.images import RGB, encode_image, read_image, write_bytes
 
 HDF5_NAME = "blended.h5"
 """The HDF5 file's name in the output folder."""
+SAMPLE_BYTES = VIEW_SIZE * VIEW_SIZE * 3 + 60_000
+"""What a sample takes on disk, at most: its image, and its mask and recipe compressed."""
 LABELS = ("real", "fake")
 """The names of the labels 0 and 1."""
 
@@ -129,7 +131,10 @@ def read_blended(path: Path) -> Iterator[LabelledView]:
     if file is None:
         raise StoreError(f"{path}: no blended set here; make one with: facexray blend STORE --count 100 --out {path}")
     try:
-        yield from _read_tree(file) if file.name == "manifest.json" else _read_hdf5(file)
+        for view in _read_tree(file) if file.name == "manifest.json" else _read_hdf5(file):
+            if view.image.shape != (VIEW_SIZE, VIEW_SIZE, 3) or view.label not in (0, 1):
+                raise ValueError(f"{view.name}: shape {view.image.shape}, label {view.label}")
+            yield view
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{file}: not a whole blended set ({error}); make it again") from error
 
@@ -144,6 +149,21 @@ def _read_hdf5(path: Path) -> Iterator[LabelledView]:
     with h5py.File(path, "r") as file:
         for row, background in enumerate(file["backgrounds"].asstr()):
             yield LabelledView(f"{row}", np.asarray(file["images"][row]), int(file["labels"][row]), background)
+
+
+def check_space(out: Path, count: int) -> None:
+    """Refuse a set that the disk has no room for, before HDF5 runs into its end and brings the process down.
+
+    Raises:
+        StoreError: Too little space; says how much is needed.
+    """
+    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if free < count * SAMPLE_BYTES:
+        raise StoreError(
+            f"{out}: {count} samples need up to {count * SAMPLE_BYTES / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
+            "free space, or make fewer"
+        )
 
 
 def check_free(out: Path) -> None:

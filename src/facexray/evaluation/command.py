@@ -20,7 +20,7 @@ from rich.table import Table
 from facexray.blending.writers import LABELS, is_blended_set, read_blended
 from facexray.detection import Detector
 from facexray.errors import SettingsError, StoreError
-from facexray.images import find_sources, write_bytes
+from facexray.images import find_sources, printable, write_bytes
 from facexray.metrics import METRICS, bootstrap, pool_by_video
 from facexray.provenance import provenance
 from facexray.runtime.model import BATCH, XrayModel
@@ -43,11 +43,11 @@ def evaluate(model: str, data: Path, out: Path, frames: int = 32) -> dict[str, A
     """Measure a model on labelled data: frame- and video-level AUC, AP and EER with 95 % intervals.
 
     DATA is a folder with real/ and fake/, photographs and videos of any depth in them, or a blended set made by
-    blend (whose videos are its backgrounds). Files without a face, or that cannot be read, are counted and left
-    out. Writes results.json and scores.csv into OUT.
+    blend, whose videos are its backgrounds. Each file counts as a video of its own. Files without a face, or that
+    cannot be read, are counted and left out. Writes results.json and scores.csv into OUT.
 
     Args:
-        model: A model's file, or the name of one that ships (default: the best that ships).
+        model: A model's file, or the name of one that ships; "default" is the best of these.
         data: The labelled folder, or the blended set.
         out: Folder for the results.
         frames: Frames of a video, spread evenly over it.
@@ -63,6 +63,10 @@ def evaluate(model: str, data: Path, out: Path, frames: int = 32) -> dict[str, A
     if frames < 1:
         raise SettingsError(f"frames must be at least 1, got {frames}")
     data, out = Path(data), Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error
     loaded = XrayModel.load(model)
     skipped: list[tuple[str, str]] = []
     blended = is_blended_set(data)
@@ -101,13 +105,13 @@ def _score_folder(model: XrayModel, data: Path, frames: int, skipped: list[tuple
         if not folder.is_dir():
             raise SettingsError(f"{data}: no folder {name}/ in it; put real images in real/ and fake ones in fake/")
         found = find_sources([folder])
-        skipped += [(str(path), reason) for path, reason in found.unreadable]
+        skipped += [(printable(path), reason) for path, reason in found.unreadable]
         console = Console(stderr=True)
         for result in detector.images(track(found.files, f"scoring {name}", console=console, transient=True)):
             scores = [(frame.index, frame.score) for frame in result.frames if frame.score is not None]
             if result.error or not scores:
                 skipped.append((result.source, result.reason if not scores else "cut off: judged by what was there"))
-            video = str(Path(result.source).relative_to(data))
+            video = result.source.removeprefix(printable(data)).lstrip("/\\")
             yield from (Scored(video, str(index), label, score) for index, score in scores)
 
 
@@ -136,7 +140,6 @@ def _write(out: Path, results: dict[str, Any], scored: list[Scored]) -> None:
     writer.writerow(["video", "frame", "label", "score"])
     writer.writerows([row.video, row.frame, row.label, f"{row.score:.6f}"] for row in scored)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         write_bytes(out / "scores.csv", table.getvalue().encode())
         write_bytes(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
     except OSError as error:

@@ -31,14 +31,19 @@ def aligned_reader(landmarks_json: Path) -> Reader:
         height, width = image.shape[:2]
         if height != width:
             raise MediaError(f"{path}: an aligned crop must be square (got {height} × {width})")
+        points = landmarks[path.name]
+        inside = ((points >= 0) & (points < width)).all(axis=1).mean()
+        if inside < 0.5:
+            yield "landmarks lie outside the crop (they are of another image size?)"
+            return
         video, _, frame = path.stem.rpartition("_")
-        points, square = landmarks[path.name], Square(0, 0, width)
+        square = Square(0, 0, width)
         yield (
             Face(
                 id=f"{path.stem}-{sha256[:12]}",
                 source=str(path),
                 video=video or path.stem,
-                frame=int(frame) if frame.isdecimal() else 0,
+                frame=int(frame) if frame.isdecimal() and len(frame) < 10 else 0,
                 identity=person,
                 box=np.concatenate([points.min(0), points.max(0)]),
                 score=1.0,

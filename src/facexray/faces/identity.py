@@ -44,7 +44,7 @@ def _read_identities(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return {row["file"]: row["identity"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"identity: {path} cannot be read ({error})") from error
     except KeyError as error:
         raise SettingsError(f"identity: {path} needs a column {error}; its columns are file and identity") from error

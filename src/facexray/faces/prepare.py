@@ -19,7 +19,7 @@ from facexray.faces.identity import IdentityRule, identity_rule
 from facexray.faces.landmarks import predict_landmarks
 from facexray.faces.store import Face
 from facexray.faces.store_writer import StoreWriter
-from facexray.images import RGB, Frame, find_sources, is_video, read_image, read_video, sha256_of
+from facexray.images import RGB, UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
 
 
@@ -67,7 +67,8 @@ def prepare(
 ) -> PrepareSummary:
     """Find the faces in photographs, folders and videos, and keep them in a face store.
 
-    Running it again adds what is missing and redoes nothing; sources are known by their bytes.
+    Running it again adds what is missing and redoes nothing but the identities, where a rule is given; sources
+    are known by their bytes.
 
     Args:
         sources: Photographs, videos, and folders of them (recursive).
@@ -111,7 +112,7 @@ def prepare(
                 _skip(writer, summary, path, None, reason)
             for path in _progress(found.files):
                 _add_source(writer, summary, path, rule, reader)
-        writer.write_settings({**about, "last_run_skipped": dict(summary.skipped)})
+        writer.write_settings({**about, "skipped": dict(summary.skipped)})
     except OSError as error:
         raise StoreError(f"{out}: writing failed ({error}); free space and run the same command again") from error
     return summary
@@ -136,6 +137,7 @@ def _add_source(writer: StoreWriter, summary: PrepareSummary, path: Path, rule: 
         sha256 = sha256_of(path)
         if sha256 in writer.known:
             summary.known += 1
+            writer.identify(sha256, rule(path))
             return
         person = rule(path)
         summary.without_identity += person is None
@@ -147,6 +149,8 @@ def _add_source(writer: StoreWriter, summary: PrepareSummary, path: Path, rule: 
                 faces += 1
     except FaceXrayError as error:
         reasons.append(str(error).removeprefix(f"{path}: "))
+    except UNFORESEEN as error:
+        reasons.append(f"cannot be processed ({type(error).__name__}: {error})")
     for reason in reasons:
         # A source that gave faces is known by them: a kill before they are written must let it come again.
         _skip(writer, summary, path, None if faces else sha256, reason)

@@ -147,8 +147,10 @@ class FaceStore:
     @cached_property
     def people(self) -> list[str]:
         """The person of every face; where the identity is unknown, each video stands for a person of its own."""
-        pairs = zip(self.column("identity"), self.column("video"), strict=True)
-        return [f"person {identity}" if identity else f"video {video}" for identity, video in pairs]
+        identities, videos = self.column("identity"), self.column("video")
+        known = {video: who for who, video in zip(identities, videos, strict=True) if who}
+        people = [who or known.get(video) for who, video in zip(identities, videos, strict=True)]
+        return [f"person {who}" if who else f"video {video}" for who, video in zip(people, videos, strict=True)]
 
     def split(self, share: float) -> tuple[list[int], list[int]]:
         """Split the faces' indices in two by their people.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import pyarrow as pa
@@ -16,6 +16,12 @@ from facexray.faces.crop import CROP_SIZE, FACE_MARGIN
 from facexray.faces.store import SCHEMA, Face, FaceStore, shard_path
 from facexray.images import RGB, write_bytes
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has no advisory locks of this kind
+    fcntl = None  # type: ignore[assignment]
+
+CONVENTION = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
 SHARD_FACES = 256
 """A shard is closed at this many faces (about 77 MB), which are held in memory until then."""
 
@@ -32,11 +38,14 @@ class StoreWriter:
         self.path, self._reading = path, reading
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for leftover in path.glob(".*.part"):
+            self._lock = _lock(path)
+            for leftover in (*path.glob(".crops-*.part"), *path.glob(".faces*.part"), *path.glob(".store.json.*.part")):
                 leftover.unlink()
         except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+        self._runs = self._read_runs()
         self.write_settings(settings)
+        self._identities: dict[str, str] = {}
         if (path / "faces.parquet").exists():
             self._table = FaceStore(path).table
         else:
@@ -50,20 +59,24 @@ class StoreWriter:
         self.known |= {line["sha256"] for line in self.read_errors() if line.get("reading", "") == reading} - {None}
         """SHA-256 of every source that the store has dealt with, be it in faces or in errors."""
 
-    def write_settings(self, settings: dict[str, Any]) -> None:
-        """Write `store.json`: how the store was made.
+    def _read_runs(self) -> list[dict[str, Any]]:
+        """How the store was made so far.
 
         Raises:
-            StoreError: The store was cut by another crop convention.
+            StoreError: It was cut by another crop convention.
         """
         about = self.path / "store.json"
-        convention = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
-        if about.exists():
-            old = _parse_or_none(about.read_text(encoding="utf-8", errors="replace")) or {}
-            if {key: old.get(key) for key in convention} != convention:
-                raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
-        content = json.dumps({**convention, **settings}, indent=2, ensure_ascii=False)
-        write_bytes(about, content.encode(errors="backslashreplace"))
+        if not about.exists():
+            return []
+        old = _parse_or_none(about.read_text(encoding="utf-8", errors="replace")) or {}
+        if {key: old.get(key) for key in CONVENTION} != CONVENTION:
+            raise StoreError(f"{self.path}: was cut by another crop convention; choose another folder")
+        return list(old.get("runs", []))
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Write `store.json`: how the store was made, by the earlier runs and this one."""
+        content = json.dumps({**CONVENTION, "runs": [*self._runs, settings]}, indent=2, ensure_ascii=False)
+        write_bytes(self.path / "store.json", content.encode(errors="backslashreplace"))
 
     def read_errors(self) -> list[dict[str, Any]]:
         """The lines of `errors.jsonl`; a line cut by a kill is dropped, its source comes again."""
@@ -76,7 +89,11 @@ class StoreWriter:
 
     def __exit__(self, *_: object) -> None:
         """Close the shard in hand; of a source that was interrupted nothing is kept, so that it comes again."""
-        self.close_shard()
+        try:
+            self.close_shard()
+            self._write_identities()
+        finally:
+            self._lock.close()
 
     def add(self, face: Face, crop: RGB) -> None:
         """Append a face and its crop (317, 317, 3) to the shard in hand."""
@@ -87,6 +104,19 @@ class StoreWriter:
         row |= {"square": list(asdict(face.square).values()), "shard": self._shard, "row": len(self._crops)}
         self._crops.append(crop)
         self._rows.append(row)
+
+    def identify(self, sha256: str, identity: str | None) -> None:
+        """Say who is on a source that the store knows already; None leaves what is known of it."""
+        if identity is not None:
+            self._identities[sha256] = identity
+
+    def _write_identities(self) -> None:
+        hashes, before = (self._table.column(name).to_pylist() for name in ("sha256", "identity"))
+        after = [self._identities.get(sha256, who) for sha256, who in zip(hashes, before, strict=True)]
+        if after != before:
+            place = SCHEMA.get_field_index("identity")
+            self._table = self._table.set_column(place, SCHEMA.field(place), pa.array(after, pa.string()))
+            self._write_manifest()
 
     def end_source(self, sha256: str) -> None:
         """Say that a source is dealt with; closes the shard when it is full."""
@@ -144,9 +174,20 @@ def _to_hdf5(crops: list[RGB]) -> bytes:
         return bytes(file.id.get_file_image())
 
 
+def _lock(path: Path) -> IO[bytes]:
+    """Hold a store for one writer; the system lets go of it even when the process is killed."""
+    file = (path / ".lock").open("wb")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(f"{path}: another prepare is writing this store; wait for it to end") from error
+    return file
+
+
 def _parse_or_none(line: str) -> dict[str, Any] | None:
     try:
-        parsed: dict[str, Any] = json.loads(line)
+        parsed: Any = json.loads(line)
     except ValueError:
         return None
-    return parsed
+    return parsed if isinstance(parsed, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from json import dumps
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from rich.progress import track
 
 from facexray.detection import WORTH, Detector, FrameResult, Result
 from facexray.errors import MediaError, SettingsError
-from facexray.images import RGB, find_sources, write_bytes, write_image
+from facexray.images import RGB, Sources, find_sources, printable, shrink, write_bytes, write_image
 from facexray.provenance import provenance
 from facexray.report.heatmap import COLOURS, colour_xray, overlay, overlay_frame
 from facexray.report.page import Card, Page, Table, data_uri, model_facts, write_page
 
+LONGEST_PICTURE = 8000
+"""Longer side in pixels to which the pictures in the output folder are shrunk; JPEG ends at 65,500."""
 FACES_SHOWN = 6
 """Faces of one photograph that the page shows on their own."""
 
@@ -47,22 +50,23 @@ def detect(
         raise SettingsError(f"no photograph or video in {files}")
     report = _Report(Path(out)) if out else None
     results = []
-    shown = track(sources.files, "judging", console=Console(stderr=True), transient=True)
-    for result in detector.images(shown):
+    for result in _judge(detector, sources):
         if report:
             report.add(result)
         results.append(result.without_pictures())
         if json:
             _print_json(result)
-    for path, reason in sources.unreadable:
-        results.append(Result(str(path), None, "image", "cannot tell", reason, None, [], reason))
-        if json:
-            _print_json(results[-1])
     if not json:
         _print_table(results)
     if report:
         report.finish(results, detector)
     return results
+
+
+def _judge(detector: Detector, sources: Sources) -> Iterator[Result]:
+    yield from detector.images(track(sources.files, "judging", console=Console(stderr=True), transient=True))
+    for path, reason in sources.unreadable:
+        yield Result(printable(path), None, "image", "cannot tell", reason, None, [], reason)
 
 
 def _print_json(result: Result) -> None:
@@ -93,9 +97,9 @@ class _Report:
     def __init__(self, out: Path) -> None:
         self._out = out
         self._cards: list[tuple[float, Card]] = []
-        self._lines: list[str] = []
         try:
             (out / "pictures").mkdir(parents=True, exist_ok=True)
+            (out / "results.jsonl").write_bytes(b"")
         except OSError as error:
             raise SettingsError(f"{out}: cannot be written ({error.strerror})") from error
 
@@ -107,9 +111,9 @@ class _Report:
         pictures: list[tuple[str, RGB]] = []
         frame = _worst(result)
         if frame is not None:
-            stem = re.sub(r"[^\w.-]+", "_", Path(result.source).stem)[:60]
-            name = f"{len(self._lines):05d}_{stem}.jpg"
-            marked = overlay_frame(frame)
+            stem = re.sub(r"[^\w.-]+", "_", Path(result.source).stem).encode()[:60].decode(errors="ignore")
+            name = f"{len(self._cards):05d}_{stem}.jpg"
+            marked = shrink(overlay_frame(frame), LONGEST_PICTURE)
             try:
                 write_image(self._out / "pictures" / name, marked)
             except MediaError as error:
@@ -119,13 +123,15 @@ class _Report:
             pictures = [("as it came", frame.image), ("X-ray on its place", marked), *_face_pictures(frame)]
         shown = [(caption, data_uri(picture)) for caption, picture in pictures]
         self._cards.append((_suspicion(result), Card(result.source, result.verdict, lines, shown)))
-        self._lines.append(dumps(result.to_dict(), ensure_ascii=False))
+        with (self._out / "results.jsonl").open("a", encoding="utf-8") as file:
+            file.write(dumps(result.to_dict(), ensure_ascii=False) + "\n")
 
     def finish(self, results: list[Result], detector: Detector) -> None:
-        """Write report.html and results.jsonl."""
+        """Write report.html and about.json: the page, and how all of it was made."""
         counts = [[name, str(sum(r.verdict == name for r in results))] for name in COLOURS]
         unread = sum(result.error is not None for result in results)
         about = provenance("detect", {"model": detector.model.name})
+        about |= {"model_sha256": detector.model.sha256, "thresholds": vars(detector.model.thresholds)}
         page = Page(
             "Face X-ray report",
             f"{len(results)} files, the most suspicious first"
@@ -139,7 +145,7 @@ class _Report:
             ],
         )
         try:
-            write_bytes(self._out / "results.jsonl", "".join(f"{line}\n" for line in self._lines).encode())
+            write_bytes(self._out / "about.json", dumps(about, indent=2, ensure_ascii=False).encode())
             write_page(self._out / "report.html", page)
         except OSError as error:
             raise SettingsError(f"{self._out}: cannot be written ({error}); free space and run again") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +33,15 @@ def overlay_frame(frame: FrameResult) -> RGB:
     height, width = image.shape[:2]
     for face in frame.faces:
         if face.xray is not None:
-            x0, y0, x1, _ = face.square.view
-            # From view pixels to image pixels, pixel centres at whole numbers.
+            x0, y0, x1, y1 = face.square.view
+            left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+            part = image[top : min(height, math.ceil(y1)), left : min(width, math.ceil(x1))]
+            # From view pixels to the part's pixels, pixel centres at whole numbers.
             scale = (x1 - x0) / face.xray.shape[0]
-            shift = (0.5 * scale - 0.5 + x0, 0.5 * scale - 0.5 + y0)
+            shift = (0.5 * scale - 0.5 + x0 - left, 0.5 * scale - 0.5 + y0 - top)
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-            image = overlay(image, np.asarray(cv2.warpAffine(face.xray, matrix, (width, height)), np.float32))
+            xray = cv2.warpAffine(face.xray, matrix, (part.shape[1], part.shape[0]))
+            part[:] = overlay(part, np.asarray(xray, np.float32))
     for face in frame.faces:
         _draw_box(image, face)
     return image

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from facexray.detection import WORTH
-from facexray.images import RGB, encode_image, write_bytes
+from facexray.images import RGB, encode_image, shrink, write_bytes
 from facexray.runtime.model import XrayModel
 
 PICTURE_SIDE = 480
@@ -56,14 +54,12 @@ def write_page(path: Path, page: Page) -> None:
     """Write a page, whole or not at all."""
     environment = Environment(loader=PackageLoader("facexray.report"), autoescape=True)
     html = environment.get_template("page.html").render(page=page, worth=WORTH)
-    write_bytes(path, html.encode())
+    write_bytes(path, html.encode(errors="backslashreplace"))
 
 
 def data_uri(image: RGB) -> str:
     """An image (H, W, 3) uint8 RGB as a data URI; larger ones are shrunk to `PICTURE_SIDE`."""
-    scale = min(1.0, PICTURE_SIDE / max(image.shape[:2]))
-    if scale < 1:
-        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    image = shrink(image, PICTURE_SIDE)
     return "data:image/jpeg;base64," + base64.b64encode(encode_image(image, ".jpg", 90)).decode()
 
 

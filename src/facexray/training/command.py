@@ -48,11 +48,11 @@ def train(
         MissingExtraError: Torch is not installed.
     """
     out = Path(out)
-    stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
-    if val_store and Path(val_store).resolve() == Path(store).resolve():
-        raise SettingsError("val_store is the store itself: name one of other people, or leave it out to hold some out")
     if (out / "last.ckpt").exists() and not resume:
         raise SettingsError(f"{out}: holds a run already; say --resume to go on with it, or name another folder")
+    stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
+    if stores[1]:
+        _check_disjoint(stores[0], stores[1])
     try:
         from facexray.training.loop import fit, setup
     except ModuleNotFoundError as error:
@@ -62,6 +62,17 @@ def train(
     write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
     fit(training)
     return out
+
+
+def _check_disjoint(store: FaceStore, val_store: FaceStore) -> None:
+    """Nobody who is learned from may judge what was learned."""
+    for column, what in (("sha256", "photographs"), ("identity", "people")):
+        shared = (set(store.column(column)) & set(val_store.column(column))) - {None}
+        if shared:
+            raise SettingsError(
+                f"val_store: {len(shared)} of its {what} stand in the store too; name a store of other people, "
+                "or leave it out to hold some out"
+            )
 
 
 def export(run: Path, out: Path, photographs: str, val_store: Path | None = None) -> Path:
@@ -86,6 +97,8 @@ def export(run: Path, out: Path, photographs: str, val_store: Path | None = None
         ModelError: The folder holds no run, or the export differs from the network.
         StoreError: The validation store is missing.
     """
+    if Path(out).suffix != ".onnx":
+        raise SettingsError(f"{out}: the model's file must end in .onnx; its card gets the same name in .md")
     try:
         from facexray.training.export import export_run
     except ModuleNotFoundError as error:

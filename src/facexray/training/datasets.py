@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -35,6 +36,13 @@ class BlendedPairs(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         fake = draw_sample(self.config, self.pool, self.store, self.seed, 0, index)
         return render(fake.recipe.as_real(), self.store), fake
+
+
+def faces_sha256(store: FaceStore, indices: Sequence[int] | None) -> str:
+    """A fingerprint of a store's faces, or of those at `indices`."""
+    ids = store.column("id")
+    chosen = ids if indices is None else [ids[i] for i in indices]
+    return hashlib.sha256("\n".join(chosen).encode()).hexdigest()
 
 
 def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:

@@ -26,7 +26,7 @@ from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model
 from facexray.training.config import RunConfig
-from facexray.training.datasets import Pair, hold_out
+from facexray.training.datasets import Pair, faces_sha256, hold_out
 from facexray.training.loop import validation_set
 from facexray.training.network import FaceXrayNet
 
@@ -116,7 +116,12 @@ def _validation_set(card: dict[str, Any], val_store: Path | None) -> dict[str, l
     """The validation set of the run, made again from its settings."""
     settings, data = card["settings"], card["data"]
     store = FaceStore(val_store or Path(data["validation_store"]))
-    held_out = hold_out(store)[1] if val_store is None and data["validation_store"] == data["store"] else None
+    held_out = hold_out(store)[1] if data["validation_store"] == data["store"] else None
+    if faces_sha256(store, held_out) != data["validation_faces_sha256"]:
+        raise ModelError(
+            f"{store.path}: does not hold the faces that validated the run (it has grown, or is another store); "
+            "name the right one with --val_store"
+        )
     count = RunConfig(**settings["run"]).validation_pairs
     return validation_set(BlendConfig(**settings["blending"]), store, held_out, count)
 

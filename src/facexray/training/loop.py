@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -24,7 +23,16 @@ from facexray.metrics import auc
 from facexray.provenance import plain, provenance
 from facexray.training.checkpoint import load_checkpoint, save_checkpoint, save_model
 from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
-from facexray.training.datasets import Batch, BlendedPairs, Pair, PairSampler, collate, hold_out, training_loader
+from facexray.training.datasets import (
+    Batch,
+    BlendedPairs,
+    Pair,
+    PairSampler,
+    collate,
+    faces_sha256,
+    hold_out,
+    training_loader,
+)
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
 
@@ -78,8 +86,6 @@ def setup(
         raise SettingsError(f"optim: half of batch_size must divide evenly among {fabric.world_size} processes")
     train_store, val_store = stores
     train_faces, val_faces = (None, None) if val_store else hold_out(train_store)
-    ids = train_store.column("id")
-    train_ids = ids if train_faces is None else [ids[i] for i in train_faces]
     torch.manual_seed(seed)
     net = FaceXrayNet(network).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
@@ -87,10 +93,11 @@ def setup(
     about = provenance("train", settings)
     about["data"] = {
         "store": str(train_store.path),
-        "faces": len(train_ids),
-        "faces_sha256": hashlib.sha256("\n".join(train_ids).encode()).hexdigest(),
+        "faces": len(train_store) if train_faces is None else len(train_faces),
+        "faces_sha256": faces_sha256(train_store, train_faces),
         "validation_store": str((val_store or train_store).path),
         "validation_faces": len(val_store) if val_store else len(val_faces or []),
+        "validation_faces_sha256": faces_sha256(val_store or train_store, val_faces),
     }
     progress = Progress()
     if (out / "last.ckpt").exists():
