@@ -95,6 +95,19 @@ def test_options_can_come_from_yaml_and_be_overridden(store, tmp_path):
     assert (settings["seed"], settings["blending"]["mode"], settings["blending"]["flip_prob"]) == (6, "bi", 0.0)
 
 
+def test_options_may_be_typed_with_hyphens(portraits, tmp_path):
+    words = ["prepare", str(portraits["astronaut"]), "--out", str(tmp_path / "store"), "--min-face=400"]
+    assert main(words) == 0
+    assert len(facexray.FaceStore(tmp_path / "store")) == 0
+
+
+def test_a_wrong_option_is_told_without_the_whole_usage(capsys):
+    assert main(["train", "--store", "s", "--out", "r", "--optim.iteratons", "3"]) == 2
+    err = capsys.readouterr().err
+    assert "iteratons" in err
+    assert len(err.splitlines()) <= 4
+
+
 def test_parsers_are_made_from_the_functions():
     parser = build_parser("prepare")
     values = parser.parse_args(["a.jpg", "b.jpg", "--out", "store"])

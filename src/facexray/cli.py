@@ -71,8 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     logging.basicConfig(level=logging.WARNING, format="facexray: %(message)s")
     warnings.simplefilter("ignore")
+    from argparse import ArgumentError
+
     try:
         return _run(words[0], words[1:])
+    except ArgumentError as error:
+        print(f"facexray {words[0]}: {error}\nfacexray {words[0]} --help lists the options", file=sys.stderr)
+        return 2
     except FaceXrayError as error:
         print(f"facexray {words[0]}: {error}", file=sys.stderr)
         return 1
@@ -93,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     command, function = COMMANDS[name], _function(name)
     parser = build_parser(name)
-    values = vars(parser.instantiate(parser.parse_args(words)))
+    values = vars(parser.instantiate(parser.parse_args([_with_underscores(word) for word in words])))
     values.pop("config", None)
     if command.flat:
         config = get_type_hints(function)[command.flat]
@@ -108,6 +113,12 @@ def _run(name: str, words: list[str]) -> int:
     return 0
 
 
+def _with_underscores(word: str) -> str:
+    """`--min-face=64` as `--min_face=64`: options are the functions' parameters, however they are typed."""
+    name, equals, value = word.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else word
+
+
 def build_parser(name: str) -> ArgumentParser:
     """The parser of a command, from its function's signature and docstring."""
     import docstring_parser
@@ -116,7 +127,7 @@ def build_parser(name: str) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     command, function = COMMANDS[name], _function(name)
     text = docstring_parser.parse(inspect.getdoc(function) or "")
-    parser = ArgumentParser(prog=f"facexray {name}", description=text.description)
+    parser = ArgumentParser(prog=f"facexray {name}", description=text.description, exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file of these options; later options override it")
     helps = {parameter.arg_name: parameter.description for parameter in text.params}
     for parameter in command.positional:

@@ -88,7 +88,7 @@ def demo(out: Path = Path("facexray-demo")) -> Path:
         items.append(Item(name, sample, layers, score, verdict, prediction.xrays[i]))
     _write_pictures(out, items)
     _write_results(out, items, model, timings)
-    _print(items)
+    _print(items, model)
     return out
 
 
@@ -205,7 +205,7 @@ def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict
     page = Page(
         "Face X-ray demo",
         "Two public-domain portraits, forgeries blended from them, and what the shipped model says of each. "
-        "The model never saw these two people.",
+        f"The model never saw these two people. {_thresholds(model)}",
         tables=[
             Table("Scores", ["image", "truth", "score", "verdict"], [_row(item) for item in items]),
             Table("Timings", ["step", "seconds"], [[name, f"{value:.2f}"] for name, value in timings.items()]),
@@ -216,15 +216,21 @@ def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict
     write_page(out / "report.html", page)
 
 
+def _thresholds(model: XrayModel) -> str:
+    real, fake = model.thresholds.real_below, model.thresholds.fake_above
+    return f"Real below {real:.2f}, fake above {fake:.2f}; in between the model does not guess."
+
+
 def _row(item: Item) -> list[str]:
     return [item.name, "fake" if item.sample.label else "real", f"{item.score:.2f}", item.verdict]
 
 
-def _print(items: list[Item]) -> None:
+def _print(items: list[Item], model: XrayModel) -> None:
     table = TerminalTable("image", "truth", "score", "verdict")
     for item in items:
         table.add_row(*_row(item))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    console.print(_thresholds(model))
     console.print(WORTH, style="italic")
     console.print(NEXT, markup=False)

@@ -94,13 +94,12 @@ def hostile(portraits, broken_files, crowd_image, make_video, tmp_path_factory):
         file.write(b"\0")  # other bytes, so that it is a source of its own
     (folder / "notes.txt").write_text("no source")
     out = tmp_path_factory.mktemp("hostile_store") / "store"
-    summary = prepare([folder, folder / "nowhere.jpg"], out, frames=VIDEO_FRAMES)
+    summary = prepare([folder], out, frames=VIDEO_FRAMES)
     return folder, out, summary
 
 
 GOOD = {"hopper.jpg": 1, "宇航员.png": 1, "phone.jpg": 1, "pan.mp4": VIDEO_FRAMES, r"\udcc4\udce3.jpg": 1}
 BAD = {
-    "nowhere.jpg": "cannot be read",
     "nobody.png": "no face found",
     "1x1.png": "no face found",
     "strip.png": "no face found",
@@ -135,7 +134,7 @@ def test_every_broken_file_is_in_the_errors_with_its_reason(hostile, broken_file
 
 def test_no_source_is_lost_and_none_invented(hostile):
     folder, out, summary = hostile
-    sources = {path.name for path in find_sources([folder]).files} | {"nowhere.jpg"}
+    sources = {path.name for path in find_sources([folder]).files}
     sources = {name.encode(errors="backslashreplace").decode() for name in sources}
     in_store = set(faces_of(FaceStore(out)))
     assert in_store | set(errors_of(out)) | {"hopper.jpg", "same bytes.jpg"} == sources
@@ -228,7 +227,9 @@ def test_new_file_is_added_on_the_third_run(hostile_copy, portraits, tmp_path):
 
 def test_source_that_could_not_be_read_comes_again(tmp_path, portraits):
     late = tmp_path / "late.jpg"
-    assert prepare([late], tmp_path / "s").faces == 0
+    late.symlink_to(tmp_path / "not mounted" / "photo.jpg")
+    assert prepare([late], tmp_path / "s").skipped == {"cannot be read": 1}
+    late.unlink()
     shutil.copy(portraits["hopper"], late)
     assert prepare([late], tmp_path / "s").faces == 1
 
@@ -440,3 +441,9 @@ def test_files_that_only_look_like_leftovers_are_kept(portraits, copy_of, tmp_pa
     (out / ".movie.mp4.part").write_text("half a film")
     prepare([photos], out)
     assert (out / ".movie.mp4.part").read_text() == "half a film"
+
+
+def test_a_source_that_does_not_exist_is_refused_before_anything_is_written(portraits, tmp_path):
+    with pytest.raises(SettingsError, match=r"no such file or folder: .*nowhere"):
+        prepare([portraits["hopper"], tmp_path / "nowhere"], tmp_path / "store")
+    assert not (tmp_path / "store").exists()

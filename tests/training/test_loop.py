@@ -166,12 +166,14 @@ def test_people_do_not_validate_what_they_taught(tiny, tmp_path):
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"", b"PK\x03\x04 cut off"])
 def test_does_not_go_on_from_what_is_no_checkpoint(content, tiny, tmp_path):
     (tmp_path / "last.ckpt").write_bytes(content)
+    (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match=r"last\.ckpt: not a checkpoint"):
         train(out=tmp_path, resume=True, **tiny)
 
 
 def test_does_not_go_on_from_the_weights_of_others(tiny, tmp_path):
     torch.save({"state_dict": {"conv.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
+    (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match=r"last\.ckpt: not a checkpoint .*lacks about, net, optimizer, progress"):
         train(out=tmp_path, resume=True, **tiny)
 
@@ -335,3 +337,14 @@ def test_it_truly_learns(faces_dir, tmp_path):
     )
     losses = [row["xray_excess"] for row in rows_of(tmp_path / "run" / "log.csv")]
     assert losses[-1] < losses[0] / 2
+
+
+def test_resume_wants_a_run_to_go_on_with(tiny, tmp_path):
+    with pytest.raises(SettingsError, match="no run to go on with"):
+        train(out=tmp_path / "typo", resume=True, **tiny)
+
+
+def test_a_run_without_a_checkpoint_yet_is_not_begun_twice(tiny, tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(SettingsError, match="holds a run already"):
+        train(out=tmp_path, **tiny)

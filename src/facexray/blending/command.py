@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
@@ -88,6 +88,11 @@ def blend(
     return out
 
 
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that owns the workers
+    cv2.setNumThreads(1)
+
+
 class _Maker:
     """Makes samples by their numbers, here or in worker processes."""
 
@@ -101,10 +106,10 @@ class _Maker:
             return
         chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as executor:
+        with context.Pool(workers, _start_worker) as pool:  # leaving it, be it by Ctrl-C, ends the workers
             # A window of chunks, so that memory does not grow with the set.
             for start in range(0, len(chunks), 2 * workers):
-                yield from chain.from_iterable(executor.map(self.several, chunks[start : start + 2 * workers]))
+                yield from chain.from_iterable(pool.map(self.several, chunks[start : start + 2 * workers], 1))
 
     def several(self, numbers: range) -> list[Made]:
         """The samples of these numbers."""

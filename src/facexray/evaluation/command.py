@@ -97,6 +97,8 @@ def _score_blended(model: XrayModel, data: Path) -> Iterator[Scored]:
 
 
 def _score_folder(model: XrayModel, data: Path, frames: int, skipped: list[tuple[str, str]]) -> Iterator[Scored]:
+    if not data.is_dir():
+        raise SettingsError(f"{data}: no such folder, and no blended set")
     if next(data.glob("fake/*/recipe.json"), None):
         raise StoreError(f"{data}: a blended set that was never finished (no manifest.json); make it again")
     detector = Detector(model, frames)

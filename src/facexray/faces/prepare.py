@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -87,10 +88,15 @@ def prepare(
 
     Raises:
         StoreError: The store cannot be written, or the disk is full.
-        SettingsError: A setting out of its range, or an identity rule that cannot be read.
+        SettingsError: A source that does not exist, a setting out of its range, or an identity rule that cannot
+            be read.
     """
     if frames < 1 or (stride is not None and stride < 1):
         raise SettingsError(f"frames and stride must be at least 1, got frames={frames}, stride={stride}")
+    named = [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
+    missing = [str(source) for source in named if not os.path.lexists(source)]
+    if missing:
+        raise SettingsError(f"no such file or folder: {', '.join(missing)}")
     out, landmarks = Path(out), Path(landmarks) if landmarks else None
     rule = identity_rule(identity)
     reader = aligned_reader(landmarks) if landmarks else face_reader(frames, stride, min_face)
@@ -101,8 +107,8 @@ def prepare(
         "stride": stride,
         "min_face": min_face,
     }
-    about = provenance("prepare", {"sources": sources, **settings})
-    found = find_sources(sources)
+    about = provenance("prepare", {"sources": named, **settings})
+    found = find_sources(named)
     summary = PrepareSummary(out, len(found.files), ignored=found.ignored)
     try:
         # What decides whether a source fails: after a change of it, failed sources get another chance.

@@ -78,7 +78,8 @@ def _print_table(results: list[Result]) -> None:
     for result in sorted(results, key=_suspicion, reverse=True):
         red, green, blue = COLOURS[result.verdict]
         score = "     " if result.score is None else f"{result.score:5.2f}"
-        console.print(f"{score}  {result.verdict:<11}", style=f"rgb({red},{green},{blue})", end="  ")
+        verdict = result.verdict if result.frames else "not read"
+        console.print(f"{score}  {verdict:<11}", style=f"rgb({red},{green},{blue})", end="  ")
         console.print(f"{result.source}  ({_why(result)})", markup=False)
     console.print(WORTH, style="italic")
 

@@ -37,7 +37,7 @@ def train(
         optim: Loss, optimiser, schedule.
         run: Device, precision, validation.
         seed: Of weights and samples.
-        resume: Go on from OUT's last checkpoint, where there is one.
+        resume: Go on with the run in OUT from its last checkpoint, which every validation saves.
 
     Returns:
         The run's folder, for `export`.
@@ -48,8 +48,10 @@ def train(
         MissingExtraError: Torch is not installed.
     """
     out = Path(out)
-    if (out / "last.ckpt").exists() and not resume:
+    if (out / "run.json").exists() and not resume:
         raise SettingsError(f"{out}: holds a run already; say --resume to go on with it, or name another folder")
+    if resume and not (out / "run.json").exists():
+        raise SettingsError(f"{out}: holds no run to go on with; leave --resume out to begin one")
     stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
     if stores[1]:
         _check_disjoint(stores[0], stores[1])
