@@ -44,7 +44,7 @@ def test_authors_format_is_crops_beside_landmarks_json(store, aligned):
 def test_authors_format_round_trip(store, aligned, tmp_path):
     options = {"landmarks": aligned / "landmarks.json", "identity": str(aligned / "names.csv")}
     summary = prepare([aligned], tmp_path / "s", **options)
-    assert (summary.faces, summary.ignored, summary.skipped, summary.without_identity) == (6, 2, {}, 0)
+    assert (summary.faces, summary.ignored, summary.skipped, summary.without_identity) == (6, 3, {}, 0)
     again = FaceStore(tmp_path / "s")
     for index, face in enumerate(again):
         np.testing.assert_array_equal(again.crop(index), store.crop(index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from facexray.errors import MediaError, SettingsError
 from facexray.faces.crop import CROP_SIZE, Square, cut_crop
 from facexray.faces.landmarks import read_landmarks_json, write_landmarks_json
 from facexray.faces.store import Face, FaceStore
-from facexray.images import RGB, read_image, write_image
+from facexray.images import RGB, read_image, write_bytes, write_image
+from facexray.provenance import provenance
 
 Reader = Callable[[Path, str, str | None], Iterator[tuple[Face, RGB] | str]]
 """Reads a source (path, sha256, identity): yields faces with their crops, and the reasons of what it skipped."""
@@ -66,7 +68,7 @@ def landmarks(store: Path, out: Path) -> int:
 
     Args:
         store: A face store made by prepare.
-        out: Folder for the crops, landmarks.json and names.csv.
+        out: Folder for the crops, landmarks.json, names.csv, and about.json, which says how they were made.
 
     Returns:
         How many faces were written.
@@ -88,5 +90,7 @@ def landmarks(store: Path, out: Path) -> int:
         names.append([name, face.identity or "", face.id, face.source, str(face.frame)])
     with (out / "names.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(names)
+    about = provenance("landmarks", {"store": store, "out": out})
+    write_bytes(out / "about.json", json.dumps(about, indent=2).encode())
     write_landmarks_json(out / "landmarks.json", content)
     return len(faces)
