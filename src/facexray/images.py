@@ -149,7 +149,7 @@ def sha256_of(path: Path) -> str:
         raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-UNFORESEEN = (cv2.error, MemoryError, ValueError, OverflowError, ArithmeticError)
+UNFORESEEN = (cv2.error, MemoryError, ValueError, ArithmeticError)
 """What a hostile file may still bring about behind the checks: it costs that file, never the run."""
 
 
