@@ -13,6 +13,7 @@ ROOT = Path(facexray.__file__).parent
 LAYERS = [
     "errors",
     "provenance",
+    "workers",
     "images",
     "metrics",
     "faces",
@@ -23,6 +24,7 @@ LAYERS = [
     "training",
     "evaluation",
     "demonstration",
+    "bench",
     "cli",
 ]
 """From the bottom up: a module imports only from layers above its own in this list, or from its own."""

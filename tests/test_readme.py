@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from facexray.cli import COMMANDS, build_parser
+from facexray.cli import COMMANDS, build_parser, split_command
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.zh-CN.md"]
-PAGES = [*READMES, "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [*READMES, "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
 
 
 def code_of(page):
@@ -30,7 +30,8 @@ def test_every_command_line_in_the_docs_parses(page, line, monkeypatch):
     monkeypatch.chdir(ROOT)
     words = shlex.split(line, comments=True)
     if "--help" not in words:
-        build_parser(words[1]).parse_args(words[2:])
+        name, options = split_command(words[1:])
+        build_parser(name).parse_args(options)
 
 
 def test_there_are_command_lines_to_check():

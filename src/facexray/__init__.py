@@ -14,13 +14,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facexray.bench.blend import bench_blend
     from facexray.blending.command import blend
-    from facexray.blending.recipe import BlendConfig
+    from facexray.blending.config import BlendConfig
     from facexray.demonstration import demo
     from facexray.detection import Detector
     from facexray.errors import FaceXrayError
     from facexray.evaluation.command import evaluate
     from facexray.faces.aligned import landmarks
+    from facexray.faces.embedding import identify
     from facexray.faces.prepare import prepare
     from facexray.faces.store import FaceStore
     from facexray.report.command import detect
@@ -30,16 +32,18 @@ if TYPE_CHECKING:
 __version__ = version("facexray")
 
 _HOMES = {
-    "BlendConfig": "facexray.blending.recipe",
+    "BlendConfig": "facexray.blending.config",
     "Detector": "facexray.detection",
     "FaceStore": "facexray.faces.store",
     "FaceXrayError": "facexray.errors",
     "XrayModel": "facexray.runtime.model",
+    "bench_blend": "facexray.bench.blend",
     "blend": "facexray.blending.command",
     "demo": "facexray.demonstration",
     "detect": "facexray.report.command",
     "evaluate": "facexray.evaluation.command",
     "export": "facexray.training.command",
+    "identify": "facexray.faces.embedding",
     "landmarks": "facexray.faces.aligned",
     "prepare": "facexray.faces.prepare",
     "train": "facexray.training.command",
@@ -51,11 +55,13 @@ __all__ = [
     "FaceStore",
     "FaceXrayError",
     "XrayModel",
+    "bench_blend",
     "blend",
     "demo",
     "detect",
     "evaluate",
     "export",
+    "identify",
     "landmarks",
     "prepare",
     "train",

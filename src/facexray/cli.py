@@ -35,6 +35,7 @@ COMMANDS = {
     "demo": Command("facexray.demonstration", "see it all work in half a minute, with no files of yours"),
     "detect": Command("facexray.report.command", "judge photographs and videos: real, fake, cannot tell", ("files",)),
     "prepare": Command("facexray.faces.prepare", "photographs and videos → a face store", ("sources",)),
+    "identify": Command("facexray.faces.embedding", "find out who is who in a face store, by likeness", ("store",)),
     "landmarks": Command("facexray.faces.aligned", "a face store → aligned crops + landmarks.json", ("store",)),
     "blend": Command(
         "facexray.blending.command", "a face store → blended images with X-rays (BI)", ("store",), "blending"
@@ -42,6 +43,7 @@ COMMANDS = {
     "train": Command("facexray.training.command", "a face store → a trained network [train]"),
     "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("run",)),
     "evaluate": Command("facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data")),
+    "bench blend": Command("facexray.bench.blend", "how fast blended images are made here, beside the floor"),
 }
 """Every command, in the order in which a newcomer meets them."""
 
@@ -66,51 +68,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(version("facexray"))
         return 0
-    if words[0] not in COMMANDS:
-        print(f"facexray: {words[0]!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+    name, words = split_command(words)
+    if name not in COMMANDS:
+        print(f"facexray: {name!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.WARNING, format="facexray: %(message)s")
     warnings.simplefilter("ignore")
     from argparse import ArgumentError
 
     try:
-        return _run(words[0], words[1:])
+        return _run(name, words)
     except ArgumentError as error:
-        print(f"facexray {words[0]}: {error}\nfacexray {words[0]} --help lists the options", file=sys.stderr)
+        print(f"facexray {name}: {error}\nfacexray {name} --help lists the options", file=sys.stderr)
         return 2
     except FaceXrayError as error:
-        print(f"facexray {words[0]}: {error}", file=sys.stderr)
+        print(f"facexray {name}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has enough
         return 1
     except OSError as error:
         print(
-            f"facexray {words[0]}: {error}; check that the place exists, is yours to write, and has space",
+            f"facexray {name}: {error}; check that the place exists, is yours to write, and has space",
             file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
-        print(f"facexray {words[0]}: stopped", file=sys.stderr)
+        print(f"facexray {name}: stopped", file=sys.stderr)
         return 130
+
+
+def split_command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """A command line as the command's name, of one word or two, and the rest."""
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    return " ".join(words[:length]), list(words[length:])
 
 
 def _run(name: str, words: list[str]) -> int:
     command, function = COMMANDS[name], _function(name)
     parser = build_parser(name)
-    values = vars(parser.instantiate(parser.parse_args([_with_underscores(word) for word in words])))
+    words = [_with_underscores(word) for word in words]
+    values = vars(parser.instantiate(parser.parse_args(_with_preset(words) if command.flat else words)))
     values.pop("config", None)
     if command.flat:
+        values.pop("preset")
         config = get_type_hints(function)[command.flat]
         values[command.flat] = config(**{field.name: values.pop(field.name) for field in fields(config)})
     result = function(**values)
+    if name == "bench blend":
+        return 0
     if name == "detect":  # it has printed its own table, or its lines of JSON
         return int(any(item.error for item in result))
-    if name == "prepare":
+    if name in ("prepare", "identify"):
         print(result)
-    else:
+    elif values["out"] is not None:  # blend --verify writes nothing
         print(f"written: {values['out']}")
     return 0
+
+
+def _with_preset(words: list[str]) -> list[str]:
+    """The words with the file of `--preset NAME`, if it is there, before them: other options override it."""
+    from facexray.blending.config import preset_path
+
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == "--preset" and (equals or words[place + 1 : place + 2]):
+            return ["--config", str(preset_path(value if equals else words[place + 1])), *words]
+    return words
 
 
 def _with_underscores(word: str) -> str:
@@ -132,7 +156,8 @@ def build_parser(name: str) -> ArgumentParser:
     helps = {parameter.arg_name: parameter.description for parameter in text.params}
     for parameter in command.positional:
         kind = get_type_hints(function)[parameter]
-        many: dict[str, Any] = {"nargs": "+"} if get_origin(kind) is list else {}
+        optional = inspect.signature(function).parameters[parameter].default is None
+        many: dict[str, Any] = {"nargs": "+"} if get_origin(kind) is list else {"nargs": "?"} if optional else {}
         parser.add_argument(parameter, type=(get_args(kind) or (kind,))[0], help=helps.get(parameter), **many)
     flags = {name for name, parameter in inspect.signature(function).parameters.items() if parameter.default is False}
     for flag in sorted(flags):
@@ -140,10 +165,11 @@ def build_parser(name: str) -> ArgumentParser:
     skip: set[str | int] = {*command.positional, *flags, command.flat}
     parser.add_function_arguments(function, skip=skip, as_group=False)
     if command.flat:
+        parser.add_argument("--preset", help="start from these settings: default, paper, generator or sbi")
         parser.add_class_arguments(get_type_hints(function)[command.flat], as_group=False)
     return parser
 
 
 def _function(name: str) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(import_module(COMMANDS[name].module), name)
+    function: Callable[..., Any] = getattr(import_module(COMMANDS[name].module), name.replace(" ", "_"))
     return function

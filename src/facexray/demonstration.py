@@ -17,8 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
-from facexray.blending.generate import Layers, Sample, render, render_layers, sample_rng, view_of
-from facexray.blending.recipe import BlendConfig, Recipe, draw_recipe
+from facexray.blending.config import BlendConfig
+from facexray.blending.generate import Layers, Sample, render_both, sample_rng, view_of
+from facexray.blending.recipe import Recipe, draw_recipe
 from facexray.blending.sheet import as_grey, picture_grid
 from facexray.detection import WORTH, Verdict, verdict_of_score
 from facexray.errors import SettingsError
@@ -70,10 +71,10 @@ def demo(out: Path = Path("facexray-demo")) -> Path:
     out = Path(out)
     _clear(out)
     timings = {}
-    store = _prepare_portraits(out / "store")
+    store = portrait_store(out / "store")
     timings["find 2 faces, their landmarks and crops"] = time.perf_counter() - began
     began = time.perf_counter()
-    made = [(name, render(recipe, store), render_layers(recipe, store)) for name, recipe in _recipes(store)]
+    made = [(name, *render_both(recipe, store)) for name, recipe in _recipes(store)]
     timings[f"blend {len(made) - len(PEOPLE)} forgeries"] = time.perf_counter() - began
     began = time.perf_counter()
     model = XrayModel.load()
@@ -119,7 +120,8 @@ def portraits() -> list[Path]:
     ]
 
 
-def _prepare_portraits(path: Path) -> FaceStore:
+def portrait_store(path: Path) -> FaceStore:
+    """A new face store of the two portraits."""
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(shutil.copy(portrait, folder)) for portrait in portraits()]
         prepare(copies, path, identity=r"(.+)\.")
@@ -137,9 +139,9 @@ def _recipes(store: FaceStore) -> Iterator[tuple[str, Recipe]]:
         yield from ((f"{name} blended into herself", r) for r in _draw("sbi", background, pool, 2))
 
 
-def _draw(mode: Any, background: str, pool: FacePool, count: int) -> Iterator[Recipe]:
+def _draw(mode: str, background: str, pool: FacePool, count: int) -> Iterator[Recipe]:
     """The first drawn recipes with this background, as they would look in a clean photograph."""
-    config = BlendConfig(mode=mode, real_prob=0, resample_prob=0, jpeg_prob=0, flip_prob=0, colours=["lab", "rgb"])
+    config = BlendConfig(mode=mode, real_prob=0, degradations={}, flip_prob=0, colour={"lab": 1, "rgb": 1})
     window = Recipe("real", background).window
     for index in range(1000):
         recipe = replace(draw_recipe(config, pool, sample_rng(SEED, 0, index)), window=window)
@@ -152,7 +154,7 @@ def _pictures(item: Item) -> list[tuple[str, RGB]]:
     return [
         ("image", item.sample.image),
         ("foreground", view_of(item.layers.foreground, item.sample.recipe)),
-        ("mask M", as_grey(item.sample.mask)),
+        ("mask M", as_grey(item.sample.mask_levels)),
         ("true X-ray", colour_xray(item.sample.xray)),
         ("predicted X-ray", colour_xray(item.xray)),
         ("laid over", overlay(item.sample.image, item.xray)),
@@ -197,9 +199,8 @@ def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict
         lines = [f"truth: {'fake' if item.sample.label else 'real'}; score {item.score:.2f}"]
         if item.sample.label:
             recipe = item.sample.recipe
-            lines.append(
-                f"mode {recipe.mode}, hull {recipe.hull}, colour {recipe.colour}, blur {recipe.blur_px:.1f} px"
-            )
+            softness = f"{recipe.soften} {recipe.soften_px:.1f} px"
+            lines.append(f"mode {recipe.mode}, hull {recipe.hull}, colour {recipe.colour}, {softness}")
         shown = [(caption, data_uri(picture)) for caption, picture in _pictures(item)]
         cards.append(Card(item.name, item.verdict, lines, shown))
     page = Page(

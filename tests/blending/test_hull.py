@@ -1,132 +1,192 @@
-"""Hulls against SciPy's convex hull and scikit-image's polygon, on the landmarks of real faces."""
+"""Hulls against SciPy's, pixel by pixel, on the landmarks of real faces."""
 
-import cv2
 import numpy as np
 import pytest
-from scipy.spatial import ConvexHull
-from skimage.draw import polygon
+from scipy import ndimage
+from scipy.spatial import ConvexHull, Delaunay
 
-from facexray.blending.hull import HULLS, components, extended, whole
+from facexray.blending.hull import HULLS, fill
 from facexray.faces.crop import CROP_SIZE
 from facexray.faces.landmarks import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, mirror
 
-NOSE_TIP = 30
-KINDS = pytest.mark.parametrize("kind", HULLS)
+HULL = pytest.mark.parametrize("hull", HULLS)
+PIXELS = np.stack(np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), axis=-1).reshape(-1, 2).astype(float)
+"""x, y of the crop's pixels, row by row."""
+
+RIM = 1.0
+"""Pixels from a hull's edge to where its mask passes ½: OpenCV draws the edge itself as inside."""
+ANTIALIASING = 2.25
+"""Pixels from a hull's edge to where its mask ends: OpenCV's antialiased line is that wide, corners included."""
+
+HOLDS = {
+    "whole": range(68),
+    "without_forehead": range(68),
+    "components": range(68),
+    "extended": range(68),
+    "forehead": range(68),
+    "inner": range(17, 68),
+    "inner_without_brows": range(27, 68),
+    "mouth": [*range(3, 14), *range(31, 36), *range(48, 68)],
+}
+"""Numbers of the landmarks that lie within each hull, as its docstring says; what else lies in it is not said."""
+LEAVES_OUT = {
+    "inner": [*range(4, 13)],
+    "inner_without_brows": [*range(3, 14), *range(17, 27)],
+    "mouth": [0, 16, *range(17, 31), *range(36, 48)],
+}
 
 
-def raised_brows(landmarks):
-    """The brows of `extended`, moved by hand: half of the way from the eyes' middle to the brows'."""
-    raised = landmarks.copy()
-    for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)):
-        raised[brow] = landmarks[brow] + (landmarks[brow].mean(axis=0) - landmarks[eye].mean(axis=0)) / 2
-    return raised
+def filled(hull, landmarks):
+    return fill(HULLS[hull](landmarks), CROP_SIZE, CROP_SIZE)
 
 
-def distance_to_hull(points):
-    """(317, 317) signed distance of each pixel to the half-planes of a convex hull; negative inside."""
-    y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE]
+def raised(landmarks, share):
+    """The ten points of the brows, moved by hand: a share of the way from the eye's middle to the brow's."""
+    return np.concatenate(
+        [
+            landmarks[brow] + share * (landmarks[brow].mean(axis=0) - landmarks[eye].mean(axis=0))
+            for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE))
+        ]
+    )
+
+
+def outside_by(points, places=PIXELS):
+    """Signed distance of places (N, 2) to the half-planes of a convex hull; negative inside."""
     equations = ConvexHull(points.astype(float)).equations
-    return (np.stack([x, y], -1) @ equations[:, :2].T + equations[:, 2]).max(axis=-1)
+    return (places @ equations[:, :2].T + equations[:, 2]).max(axis=1)
 
 
-@KINDS
-def test_is_a_mask_that_holds_the_nose_tip(kind, store):
+@HULL
+def test_fills_the_pixels_that_delaunay_finds_in_its_parts(hull, store):
+    for landmarks in store.landmarks[[0, 3]]:
+        parts = HULLS[hull](landmarks)
+        inside = np.any([Delaunay(part.astype(float)).find_simplex(PIXELS) >= 0 for part in parts], axis=0)
+        distance = np.min([outside_by(part) for part in parts], axis=0)
+        mask = filled(hull, landmarks).ravel()
+        differs = (mask > 127) != inside
+        assert np.abs(distance[differs]).max(initial=0) < RIM
+        assert not mask[distance > ANTIALIASING].any()
+        assert (mask[distance < -RIM] == 255).all()
+        assert inside.sum() > 2000
+
+
+def test_a_filled_polygon_has_the_area_and_the_centre_of_the_shoelace_formula(store):
+    """A mask moved by half a pixel would be seen. OpenCV's takes half of the edge's pixels in: half its length more."""
     for landmarks in store.landmarks:
-        mask = HULLS[kind](landmarks, CROP_SIZE)
-        assert mask.shape == (CROP_SIZE, CROP_SIZE)
-        assert mask.dtype == np.float32
-        assert mask.min() == 0
-        assert mask.max() == 1
-        x, y = np.rint(landmarks[NOSE_TIP]).astype(int)
-        assert mask[y, x] == 1
-
-
-@KINDS
-def test_stays_inside_the_hull_of_its_points(kind, store):
-    for landmarks in store.landmarks:
-        points = np.concatenate([landmarks, raised_brows(landmarks)]) if kind == "extended" else landmarks
-        mask, distance = HULLS[kind](landmarks, CROP_SIZE), distance_to_hull(points)
-        assert distance[mask > 0.5].max() <= 1
-        assert distance[mask > 0].max() <= 2  # antialiasing
-
-
-@KINDS
-def test_covers_a_good_part_of_the_hull(kind, store):
-    for landmarks in store.landmarks:
-        assert HULLS[kind](landmarks, CROP_SIZE).sum() > 0.6 * whole(landmarks, CROP_SIZE).sum()
-
-
-def test_whole_is_the_polygon_that_scikit_image_draws(store):
-    for landmarks in store.landmarks:
-        corners = landmarks[ConvexHull(landmarks.astype(float)).vertices]
-        expected = np.zeros((CROP_SIZE, CROP_SIZE), bool)
-        expected[polygon(corners[:, 1], corners[:, 0], expected.shape)] = True
-        differs = (whole(landmarks, CROP_SIZE) > 0.5) != expected
-        assert np.abs(distance_to_hull(landmarks)[differs]).max(initial=0) < 1
-
-
-def test_whole_has_the_area_and_centre_of_the_hull(store):
-    """The shoelace formula; a mask shifted by half a pixel, or grown by one, would be seen."""
-    for landmarks in store.landmarks:
-        x, y = landmarks[ConvexHull(landmarks.astype(float)).vertices].astype(float).T
+        hull = ConvexHull(landmarks.astype(float))
+        x, y = landmarks[hull.vertices].astype(float).T
         cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-        area = cross.sum() / 2
-        centre_x = ((x + np.roll(x, -1)) * cross).sum() / (6 * area)
-        centre_y = ((y + np.roll(y, -1)) * cross).sum() / (6 * area)
-        mask = whole(landmarks, CROP_SIZE).astype(float)
-        rows, columns = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE]
-        assert mask.sum() == pytest.approx(abs(area), rel=0.02)
-        assert (mask * columns).sum() / mask.sum() == pytest.approx(centre_x, abs=0.3)
-        assert (mask * rows).sum() / mask.sum() == pytest.approx(centre_y, abs=0.3)
+        centre_x = ((x + np.roll(x, -1)) * cross).sum() / (3 * cross.sum())
+        centre_y = ((y + np.roll(y, -1)) * cross).sum() / (3 * cross.sum())
+        mask = filled("whole", landmarks).ravel() / 255
+        assert mask.sum() == pytest.approx(cross.sum() / 2 + hull.area / 2, rel=0.01)  # SciPy's area: the perimeter
+        np.testing.assert_allclose(mask @ PIXELS / mask.sum(), [centre_x, centre_y], atol=0.2)
 
 
-def test_extended_reaches_higher_than_components_and_elsewhere_the_same(store):
+def test_corners_count_by_fractions_of_a_pixel():
+    square = np.array([[10, 10], [20, 10], [20, 20], [10, 20]], np.float32)
+    sums = [fill([square + np.float32([shift, 0])], 40, 40)[:, 10].sum() for shift in (0, 0.25, 0.5, 0.75)]
+    assert sums[0] > sums[1] > sums[2] > sums[3] > 0
+
+
+@pytest.mark.parametrize("hull", HOLDS)
+def test_holds_the_landmarks_that_it_names(hull, store):
     for landmarks in store.landmarks:
-        low, high = components(landmarks, CROP_SIZE), extended(landmarks, CROP_SIZE)
-        rows_low, rows_high = (np.flatnonzero((mask > 0.5).any(axis=1)) for mask in (low, high))
-        assert rows_high[0] < rows_low[0]
-        assert rows_high[-1] == rows_low[-1]
-        assert ((low > 0.5) & (high < 0.5)).sum() < 0.01 * (low > 0.5).sum()
-        nose_base = int(landmarks[33, 1])
-        np.testing.assert_array_equal(low[nose_base:], high[nose_base:])
+        within = np.min([outside_by(part, landmarks.astype(float)) for part in HULLS[hull](landmarks)], axis=0) <= 1e-3
+        assert within[list(HOLDS[hull])].all()
+        assert not within[LEAVES_OUT.get(hull, [])].any()
 
 
-def test_components_are_one_region_without_holes(store):
+def test_every_hull_has_its_landmarks_written_down_here():
+    assert set(HOLDS) == set(HULLS)
+
+
+@pytest.mark.parametrize(("hull", "share"), [("extended", 0.5), ("forehead", 1.5)])
+def test_raised_brows_are_where_they_are_said_to_be(hull, share, store):
     for landmarks in store.landmarks:
-        inside = (components(landmarks, CROP_SIZE) > 0.5).astype(np.uint8)
-        assert cv2.connectedComponents(inside)[0] == 2  # the background and one region
-        around = np.pad(1 - inside, 1, constant_values=1)
-        assert cv2.connectedComponents(around, connectivity=4)[0] == 2
+        highest = raised(landmarks, share)
+        points = np.concatenate(HULLS[hull](landmarks))
+        assert np.abs(points[:, None] - highest[None]).sum(axis=2).min(axis=0).max() < 1e-3
+        assert points[:, 1].min() == pytest.approx(min(highest[:, 1].min(), landmarks[:, 1].min()), abs=1e-3)
 
 
-@KINDS
-def test_the_mirrored_face_gives_the_mirrored_mask(kind, store):
+@pytest.mark.parametrize(
+    ("larger", "smaller"),
+    [
+        ("forehead", "whole"),
+        ("forehead", "extended"),
+        ("whole", "components"),
+        ("whole", "without_forehead"),
+        ("whole", "inner"),
+        ("whole", "mouth"),
+        ("inner", "inner_without_brows"),
+        ("extended", "components"),
+    ],
+)
+def test_one_hull_contains_another(larger, smaller, store):
+    for landmarks in store.landmarks[::2]:
+        over, under = filled(larger, landmarks) > 127, filled(smaller, landmarks) > 127
+        alone = under & ~over
+        # Where two hulls share an edge, its pixels may fall to either.
+        edge = np.min([outside_by(part) for part in HULLS[larger](landmarks)], axis=0).reshape(over.shape)
+        assert np.abs(edge[alone]).max(initial=0) < RIM
+
+
+def test_hulls_of_the_chin_end_with_it_and_hulls_of_the_brows_with_them(store):
     for landmarks in store.landmarks:
-        mask = HULLS[kind](landmarks, CROP_SIZE)
-        mirrored = HULLS[kind](mirror(landmarks, CROP_SIZE), CROP_SIZE)
-        differs = (mask > 0.5) != (mirrored[:, ::-1] > 0.5)
-        assert differs.sum() < 0.005 * (mask > 0.5).sum()
+        rows = {hull: np.flatnonzero((filled(hull, landmarks) > 127).any(axis=1)) for hull in HULLS}
+        tops, bottoms = ({hull: int(found[end]) for hull, found in rows.items()} for end in (0, -1))
+        assert tops["forehead"] < tops["extended"] < tops["whole"] <= tops["inner"] < tops["inner_without_brows"]
+        assert tops["inner_without_brows"] < tops["mouth"]
+        chin = [bottoms[hull] for hull in ("whole", "without_forehead", "components", "extended", "forehead", "mouth")]
+        assert max(chin) - min(chin) <= 1
+        assert max(bottoms["inner"], bottoms["inner_without_brows"]) < min(chin)
 
 
-@KINDS
-@pytest.mark.parametrize("shift", [(200, 0), (-150, -150), (0, 180), (-30, 40)])
-def test_landmarks_partly_outside_are_cut_at_the_frame(kind, shift, store):
-    wide = CROP_SIZE + 400
-    for landmarks in store.landmarks[:2]:
-        mask = HULLS[kind](landmarks + np.float32(shift), CROP_SIZE)
-        assert 0 < mask.sum() <= HULLS[kind](landmarks, CROP_SIZE).sum() * 1.001
-        uncut = HULLS[kind](landmarks + np.float32(shift) + 200, wide)[200:-200, 200:-200]
-        np.testing.assert_allclose(mask[2:-2, 2:-2], uncut[2:-2, 2:-2], atol=0.02)
-        assert ((mask > 0.5) != (uncut > 0.5)).sum() <= 6  # antialiasing at the frame itself
+@HULL
+def test_the_hull_of_a_mirrored_face_is_the_mirrored_hull(hull, store):
+    """The same parts, in whatever order."""
+    for landmarks in store.landmarks:
+        parts = HULLS[hull](landmarks)
+        back = [part * [-1, 1] + [CROP_SIZE - 1, 0] for part in HULLS[hull](mirror(landmarks, CROP_SIZE))]
+        assert len(back) == len(parts)
+        for part in parts:
+            assert min(farthest(part, other) for other in back) < 1e-3
+        mask, mirrored = filled(hull, landmarks), fill(HULLS[hull](mirror(landmarks, CROP_SIZE)), CROP_SIZE, CROP_SIZE)
+        assert np.abs(mask.astype(int) - mirrored[:, ::-1]).sum() < 0.002 * mask.sum()  # both round corners to 1/16 px
 
 
-@KINDS
-def test_landmarks_wholly_outside_give_an_empty_mask(kind, store):
-    assert not HULLS[kind](store.landmarks[0] + np.float32(1000), CROP_SIZE).any()
+def farthest(points, others):
+    """Hausdorff distance of two sets of points."""
+    apart = np.linalg.norm(points[:, None] - others[None], axis=2)
+    return max(apart.min(axis=0).max(), apart.min(axis=1).max())
 
 
-@KINDS
-def test_leaves_the_landmarks_alone(kind, store):
+@pytest.mark.parametrize("hull", ["components", "extended"])
+def test_components_are_one_region_without_gaps(hull, store):
+    for landmarks in store.landmarks:
+        inside = np.pad(filled(hull, landmarks) > 127, 1)
+        assert ndimage.label(inside)[1] == 1
+        assert ndimage.label(~inside)[1] == 1
+
+
+@HULL
+def test_what_lies_beyond_the_canvas_is_cut_off(hull, store):
+    """Clipped lines are drawn a little differently: by a level or two, and at the canvas's border."""
+    landmarks = store.landmarks[0]
+    for shift in ([200, 0], [-150, -100], [0, 90], [-30, 40]):
+        cut = filled(hull, landmarks + np.float32(shift))
+        uncut = fill(HULLS[hull](landmarks + np.float32(shift) + 200), CROP_SIZE + 400, CROP_SIZE + 400)[
+            200:-200, 200:-200
+        ]
+        assert cut.any()
+        assert np.abs(cut.astype(int) - uncut)[2:-2, 2:-2].max() <= 4
+    assert not filled(hull, landmarks + np.float32(1000)).any()
+
+
+@HULL
+def test_leaves_the_landmarks_alone(hull, store):
     landmarks = store.landmarks[0].copy()
-    HULLS[kind](landmarks, CROP_SIZE)
-    np.testing.assert_array_equal(landmarks, store.landmarks[0])
+    before = landmarks.copy()
+    filled(hull, landmarks)
+    np.testing.assert_array_equal(landmarks, before)

@@ -1,114 +1,232 @@
+"""The formats of blended sets: what lies on disk, and what their readers refuse."""
+
 import json
+import re
+import shutil
+import tarfile
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from facexray.blending import writers
 from facexray.blending.command import blend
-from facexray.blending.generate import render
-from facexray.blending.recipe import BlendConfig, Recipe
-from facexray.blending.writers import read_blended
-from facexray.errors import SettingsError, StoreError
+from facexray.blending.generate import render, render_both, view_of
+from facexray.blending.recipe import Recipe
+from facexray.blending.writers import hdf5, is_blended_set, manifest, read_blended, webdataset
+from facexray.errors import StoreError
 
 COUNT = 12
 
 
 @pytest.fixture(scope="module")
-def tree(store, tmp_path_factory):
-    return blend(store.path, COUNT, tmp_path_factory.mktemp("sets") / "tree", seed=3)
+def sets(store, tmp_path_factory):
+    """The same set in each format; the shards hold 5 samples."""
+    folder = tmp_path_factory.mktemp("sets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webdataset, "SHARD_SAMPLES", 5)
+        patch.setattr(hdf5, "PART_SAMPLES", 5)
+        yield {
+            form: blend(store.path, COUNT, folder / form, format=form, seed=3)
+            for form in ("tree", "hdf5", "webdataset")
+        }
 
 
-@pytest.fixture(scope="module")
-def hdf5(store, tmp_path_factory):
-    return blend(store.path, COUNT, tmp_path_factory.mktemp("sets") / "hdf5", format="hdf5", seed=3, workers=2)
+@pytest.fixture
+def copy_of_set(sets, tmp_path):
+    """A function that gives a copy of such a set to spoil."""
+    return lambda form: shutil.copytree(sets[form], tmp_path / form)
 
 
-def test_both_formats_and_any_workers_hold_the_same_images(tree, hdf5):
-    by_tree = sorted((view.label, view.background, view.image.tobytes()) for view in read_blended(tree))
-    by_hdf5 = sorted((view.label, view.background, view.image.tobytes()) for view in read_blended(hdf5))
-    assert len(by_tree) == COUNT
-    assert by_tree == by_hdf5
-    assert {label for label, *_ in by_tree} == {0, 1}
+@pytest.mark.parametrize("form", ["tree", "hdf5", "webdataset"])
+def test_the_reader_gives_what_the_recipes_say(sets, store, form):
+    views = list(read_blended(sets[form]))
+    assert [view.name for view in views] == [f"{number:06d}" for number in range(COUNT)]
+    for view in views:
+        sample = render(Recipe.from_dict(view.recipe), store)
+        assert np.array_equal(view.image, sample.image)
+        assert np.array_equal(view.mask, sample.mask)
+        assert np.array_equal(view.xray, sample.xray)
+        assert (view.label, view.background) == (sample.label, sample.recipe.background)
+        assert view.mask.dtype == np.float32
 
 
-def test_every_sample_can_be_redrawn_from_its_saved_recipe(tree, hdf5, store):
-    for folder in (tree / "fake").iterdir():
-        recipe = Recipe.from_dict(json.loads((folder / "recipe.json").read_text()))
-        assert np.array_equal(render(recipe, store).image, np.array(Image.open(folder / "blended.png")))
-    with h5py.File(hdf5 / "blended.h5") as file:
-        for row, text in enumerate(file["recipes"].asstr()):
-            sample = render(Recipe.from_dict(json.loads(text)), store)
-            assert np.array_equal(sample.image, file["images"][row])
-            assert np.array_equal(sample.mask, file["masks"][row])
-            assert sample.label == file["labels"][row]
-        assert json.loads(file.attrs["about"])["settings"]["seed"] == 3
+@pytest.mark.parametrize("form", ["tree", "hdf5", "webdataset"])
+def test_single_samples_can_be_read(sets, form):
+    everything = list(read_blended(sets[form]))
+    for view in read_blended(sets[form], [0, 4, 5, 11]):
+        assert np.array_equal(view.image, everything[int(view.name)].image)
 
 
-def test_a_fake_has_its_five_pictures_and_the_xray_of_its_mask(tree):
+def test_a_tree_holds_numbered_pictures(sets, store):
+    tree = sets["tree"]
+    reals, fakes = {path.stem for path in (tree / "real").iterdir()}, {path.name for path in (tree / "fake").iterdir()}
+    assert reals | fakes == {f"{number:06d}" for number in range(COUNT)}
+    assert not reals & fakes
+    assert {path.suffix for path in (tree / "real").iterdir()} == {".png", ".json"}
     for folder in (tree / "fake").iterdir():
         pictures = {path.stem: np.array(Image.open(path)) for path in folder.glob("*.png")}
         assert set(pictures) == {"background", "foreground", "mask", "blended", "xray"}
-        mask = pictures["mask"][..., 0] / 255
-        # The mask's picture is rounded to 1/255, of which the X-ray's slope makes up to 4/255.
-        assert np.abs(4 * mask * (1 - mask) * 255 - pictures["xray"][..., 0]).max() <= 3
+        mask = pictures["mask"] / 255
+        assert np.abs(4 * mask * (1 - mask) * 255 - pictures["xray"]).max() <= 0.5 + 1e-4
+        recipe = Recipe.from_dict(json.loads((folder / "recipe.json").read_text()))
+        _, layers = render_both(recipe, store)
+        assert np.array_equal(pictures["background"], view_of(layers.background, recipe))
+        assert np.array_equal(pictures["foreground"], view_of(layers.foreground, recipe))
 
 
-def test_the_manifest_counts_and_says_how_it_was_made(tree):
-    manifest = json.loads((tree / "manifest.json").read_text())
-    assert sum(manifest["counts"].values()) == COUNT == len(manifest["samples"])
-    assert manifest["settings"]["seed"] == 3
-    assert manifest["counts"]["real"] == len(list((tree / "real").glob("*.png")))
-    assert manifest["counts"]["fake"] == len(list((tree / "fake").iterdir()))
+def test_an_hdf5_file_holds_arrays(sets):
+    assert {path.name for path in sets["hdf5"].iterdir()} == {"blended.h5", "manifest.json", ".lock"}
+    with h5py.File(sets["hdf5"] / "blended.h5") as file:
+        shapes = {name: (data.shape, data.dtype) for name, data in file.items()}
+        assert shapes["images"] == ((COUNT, 256, 256, 3), np.uint8)
+        assert shapes["masks"] == ((COUNT, 256, 256), np.uint8)
+        assert file["masks"].compression == "gzip"
+        assert shapes["labels"] == ((COUNT,), np.uint8)
+        recipes = [json.loads(text) for text in file["recipes"].asstr()]
+        assert [recipe["background"] for recipe in recipes] == list(file["backgrounds"].asstr())
+        about = json.loads(file.attrs["about"])
+        assert (about["complete"], about["settings"]["seed"]) == (True, 3)
 
 
-def test_the_contact_sheet_shows_fakes(store, tmp_path):
-    blend(store.path, 3, tmp_path / "set", sheet=tmp_path / "sheet.png", blending=BlendConfig(real_prob=0))
-    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 3 * 164)
+def test_tar_shards_keep_to_the_convention_of_webdataset(sets):
+    """Members of one sample follow each other and share all before the first dot; the rest is the key."""
+    keys = []
+    paths = sorted(sets["webdataset"].glob("*.tar"))
+    assert [path.name for path in paths] == [f"blended-{shard:06d}.tar" for shard in range(3)]
+    for path in paths:
+        with tarfile.open(path) as tar:
+            members = tar.getmembers()
+        assert {(member.mtime, member.uid, member.gid, member.uname, member.mode) for member in members} == {
+            (0, 0, 0, "", 0o644)
+        }
+        keys += [re.fullmatch(r"([^.]+)[.]([^/]*)", member.name).groups() for member in members]
+    suffixes = ["cls", "json", "mask.png", "png"]
+    assert keys == [(f"{number:06d}", suffix) for number in range(COUNT) for suffix in suffixes]
 
 
-def test_a_sheet_of_a_set_without_fakes_is_its_header(store, tmp_path):
-    blend(store.path, 2, tmp_path / "set", sheet=tmp_path / "sheet.png", blending=BlendConfig(real_prob=1))
-    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24)
+def spoil_tree_image(out):
+    path = next((out / "fake").iterdir()) / "blended.png"
+    path.write_bytes(path.read_bytes()[:1000])
+    return path.parent
 
 
-def test_an_output_that_is_in_the_way_is_refused_and_kept(store, tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(SettingsError, match="not empty"):
-        blend(store.path, 2, tmp_path)
-    assert (tmp_path / "mine.txt").read_text() == "mine"
+def spoil_tree_recipe(out):
+    path = next((out / "real").glob("*.json"))
+    path.write_text("{")
+    return path.with_suffix(".png")
 
 
-def test_a_full_disk_leaves_no_half_file(store, tmp_path, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(writers.h5py, "File", full)
-    with pytest.raises(StoreError, match="free space"):
-        blend(store.path, 2, tmp_path / "set", format="hdf5")
-    assert list((tmp_path / "set").iterdir()) == []
+def spoil_tree_mask(out):
+    path = next((out / "fake").iterdir()) / "mask.png"
+    Image.new("L", (9, 9)).save(path)
+    return path.parent
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"samples": [{"image": "none.png"}]}'])
-def test_a_damaged_tree_is_named(tmp_path, content):
-    (tmp_path / "manifest.json").write_text(content)
+def remove_real(out):
+    path = next((out / "real").glob("*.png"))
+    path.unlink()
+    return path
+
+
+def cut_file(name, share):
+    def spoil(out):
+        path = out / name
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        return path
+
+    return spoil
+
+
+def remove_shard(out):
+    (out / "blended-000001.tar").unlink()
+    return out / "blended-000001.tar"
+
+
+def spoil_shard_image(out):
+    path = out / "blended-000001.tar"
+    with tarfile.open(path) as tar:
+        place = tar.getmember("000006.png").offset_data
+    content = bytearray(path.read_bytes())
+    content[place : place + 8] = bytes(8)
+    path.write_bytes(content)
+    return path
+
+
+def change_label(out):
+    with h5py.File(out / "blended.h5", "r+") as file:
+        file["labels"][2] = 9
+    return "label 9"
+
+
+def drop_dataset(out):
+    with h5py.File(out / "blended.h5", "r+") as file:
+        del file["masks"]
+    return out / "blended.h5"
+
+
+@pytest.mark.parametrize(
+    ("form", "spoil"),
+    [
+        ("tree", spoil_tree_image),
+        ("tree", spoil_tree_recipe),
+        ("tree", spoil_tree_mask),
+        ("tree", remove_real),
+        ("webdataset", remove_shard),
+        ("webdataset", spoil_shard_image),
+        ("webdataset", cut_file("blended-000001.tar", 0.5)),
+        ("webdataset", cut_file("blended-000000.tar", 0)),
+        ("webdataset", cut_file("blended-000002.tar", 0.9)),
+        ("hdf5", cut_file("blended.h5", 0.9)),
+        ("hdf5", cut_file("blended.h5", 0)),
+        ("hdf5", change_label),
+        ("hdf5", drop_dataset),
+    ],
+)
+def test_what_is_damaged_is_named_with_its_remedy(sets, copy_of_set, form, spoil):
+    out = copy_of_set(form)
+    named = spoil(out)
+    with pytest.raises(StoreError, match=re.escape(str(named))) as refused:
+        list(read_blended(out))
+    assert "run the blend that made it again" in str(refused.value)
+    assert f"facexray blend {manifest.read(out)['settings']['store']} --out {out}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"made_by": "facexray blend"}',
+        b'{"made_by": "facexray blend", "complete": true, "settings": {"count": "many"}}',
+        b'{"made_by": "facexray blend", "complete": true, "settings": null}',
+        b'{"made_by": "facexray blend", "complete": true, "settings": {"count": 0, "format": "tree"}}',
+        b'{"made_by": "facexray blend", "complete": true, "settings": {"count": 1, "format": []}}',
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(StoreError, match=r"manifest\.json"):
         list(read_blended(tmp_path))
 
 
-def test_a_damaged_hdf5_file_is_named(tmp_path):
-    (tmp_path / "blended.h5").write_bytes(b"no hdf5")
-    with pytest.raises(StoreError, match=r"blended.h5"):
-        list(read_blended(tmp_path))
+@pytest.mark.parametrize("content", [b"", b"no hdf5"])
+def test_a_damaged_hdf5_file_that_stands_alone_is_named(tmp_path, content):
+    (tmp_path / "alone.h5").write_bytes(content)
+    with pytest.raises(StoreError, match=r"alone\.h5"):
+        list(read_blended(tmp_path / "alone.h5"))
+
+
+def test_an_hdf5_file_may_stand_alone(sets, tmp_path):
+    shutil.copy(sets["hdf5"] / "blended.h5", tmp_path / "other.hdf5")
+    assert is_blended_set(tmp_path / "other.hdf5")
+    assert len(list(read_blended(tmp_path / "other.hdf5"))) == COUNT
 
 
 def test_a_place_without_a_set_says_how_to_make_one(tmp_path):
+    assert not is_blended_set(tmp_path)
     with pytest.raises(StoreError, match="facexray blend"):
         list(read_blended(tmp_path))
-
-
-@pytest.mark.parametrize(("count", "workers"), [(0, 1), (5, 0)])
-def test_counts_below_one_are_refused(store, tmp_path, count, workers):
-    with pytest.raises(SettingsError, match="at least 1"):
-        blend(store.path, count, tmp_path / "set", workers=workers)

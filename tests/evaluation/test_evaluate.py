@@ -71,19 +71,26 @@ def test_a_folder_without_one_class_says_what_is_needed(labelled, tmp_path, miss
 
 
 def test_one_class_alone_is_refused(store, tmp_path):
-    from facexray.blending.recipe import BlendConfig
+    from facexray.blending.config import BlendConfig
 
     only_real = blend(store.path, 3, tmp_path / "set", blending=BlendConfig(real_prob=1))
     with pytest.raises(SettingsError, match="3 real and 0 fake"):
         evaluate("default", only_real, tmp_path / "out")
 
 
-def test_a_blended_set_that_was_never_finished_is_not_taken_for_a_labelled_folder(store, tmp_path):
+def test_a_blended_set_without_its_manifest_is_not_taken_for_a_labelled_folder(store, tmp_path):
     (blend(store.path, 6, tmp_path / "set") / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="never finished"):
+    with pytest.raises(StoreError, match=r"manifest\.json is gone"):
         evaluate("default", tmp_path / "set", tmp_path / "out")
 
 
 def test_an_unknown_model_is_refused(blended, tmp_path):
     with pytest.raises(ModelError, match="no such model"):
         evaluate("nobody.onnx", blended, tmp_path / "out")
+
+
+def test_a_blended_set_that_was_not_finished_says_how_to_go_on(store, tmp_path):
+    manifest = blend(store.path, 2, tmp_path / "set") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
+    with pytest.raises(StoreError, match=r"facexray blend .*--count 2"):
+        evaluate("default", tmp_path / "set", tmp_path / "out")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facexray.blending.recipe import BlendConfig
+from facexray.blending.config import BlendConfig
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter

@@ -69,11 +69,11 @@ def test_its_command_parses_and_every_key_arrives(config, parser):
 
 
 @pytest.mark.parametrize(
-    "line", ["learning_rate: 0.1", "optim: {learning_rate: 0.1}", "blending: {hull: [whole]}", "run: {epochs: 3}"]
+    "line", ["learning_rate: 0.1", "optim: {learning_rate: 0.1}", "blending: {hulls: [whole]}", "run: {epochs: 3}"]
 )
 def test_an_unknown_key_is_refused(line, parser, tmp_path):
     (tmp_path / "wrong.yaml").write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(ArgumentError, match=r"learning_rate|hull|epochs"):
+    with pytest.raises(ArgumentError, match=r"learning_rate|hulls|epochs"):
         parser.parse_args(["--config", str(tmp_path / "wrong.yaml"), "--store", "s", "--out", "o"])
 
 
@@ -82,8 +82,8 @@ def test_an_unknown_key_is_refused(line, parser, tmp_path):
 )
 def test_a_value_of_the_wrong_kind_is_refused(line, parser, tmp_path):
     (tmp_path / "wrong.yaml").write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(ArgumentError, match=r"lr|mode|precision|class_head"):
-        parser.parse_args(["--config", str(tmp_path / "wrong.yaml"), "--store", "s", "--out", "o"])
+    with pytest.raises((ArgumentError, SettingsError), match=r"lr|mode|precision|class_head"):
+        parser.instantiate(parser.parse_args(["--config", str(tmp_path / "wrong.yaml"), "--store", "s", "--out", "o"]))
 
 
 @pytest.mark.parametrize(

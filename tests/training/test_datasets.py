@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from facexray.blending.config import BlendConfig
 from facexray.blending.generate import render
-from facexray.blending.recipe import BlendConfig
 from facexray.errors import StoreError
 from facexray.training.datasets import BlendedPairs, PairSampler, collate, training_loader
 

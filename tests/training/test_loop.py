@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from facexray.blending.recipe import BlendConfig
+from facexray.blending.config import BlendConfig
 from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter

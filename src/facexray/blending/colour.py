@@ -1,4 +1,7 @@
-"""Transfer of the foreground's colour to the background's before blending (paper, section 3.2, step 3)."""
+"""Transfer of the foreground's colour to the background's before blending (paper, section 3.2, step 3).
+
+Statistics are those of the pixels with M > ½ of the final mask; the whole foreground is changed by them.
+"""
 
 from __future__ import annotations
 
@@ -9,44 +12,114 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facexray.blending.hull import Mask
+from facexray.images import RGB
 
 Pixels = NDArray[np.float32]
 """(H, W, 3) float32 RGB in [0, 255]."""
-
+Image = NDArray[np.uint8] | NDArray[np.float32]
 
 LEAST_STD = 0.5
-"""Standard deviation, in grey levels or L*a*b* units, under which a channel is shifted only."""
+"""Standard deviation, in grey levels or L*a*b* units, under which a channel is shifted only.
+
+What varies by less is rounding, as a greyscale image's a* and b* are; it is not to be scaled up.
+"""
 
 
-def keep(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
+def keep(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
     """The foreground as it is."""
-    return foreground
+    return foreground.astype(np.float32)
 
 
-def match_rgb(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
-    """Give the foreground the background's mean and standard deviation inside the mask, per RGB channel."""
-    return np.clip(_match(foreground, background, mask), 0, 255)
+def match_mean(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
+    """Shift the foreground to the background's mean, per RGB channel: what the authors' generator does."""
+    shift = np.subtract(cv2.mean(background, inside), cv2.mean(foreground, inside))[:3]
+    return _look_up(foreground, _LEVELS + shift)
 
 
-def match_lab(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
+def match_rgb(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
+    """Give the foreground the background's mean and standard deviation, per RGB channel."""
+    gain, shift = _gain_and_shift(foreground, background, inside)
+    return _look_up(foreground, _LEVELS * gain + shift)
+
+
+def match_lab(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
     """The same in CIE L*a*b* (Reinhard et al. 2001)."""
-    lab = [cv2.cvtColor(image / np.float32(255), cv2.COLOR_RGB2LAB) for image in (foreground, background)]
-    matched = _match(np.asarray(lab[0], np.float32), np.asarray(lab[1], np.float32), mask)
-    return np.clip(np.asarray(cv2.cvtColor(matched, cv2.COLOR_LAB2RGB), np.float32) * 255, 0, 255)
+    lab_f, lab_b = (_lab(image) for image in (foreground, background))
+    gain, shift = _gain_and_shift(lab_f, lab_b, inside)
+    matched = cv2.cvtColor(cv2.transform(lab_f, _affine(np.diag(gain), shift)), cv2.COLOR_LAB2RGB)
+    return np.asarray(np.clip(np.multiply(matched, np.float32(255)), 0, 255), np.float32)
 
 
-def _match(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
-    inside = (mask > 0.5).astype(np.uint8)
-    (mean_f, std_f), (mean_b, std_b) = (cv2.meanStdDev(image, mask=inside) for image in (foreground, background))
-    # What varies by less than this is rounding, as a greyscale image's a* and b* are; it is not to be scaled up.
-    gain = np.where(std_f > LEAST_STD, std_b / np.maximum(std_f, LEAST_STD), 1.0)
-    gain32, shift = (np.float32(value).ravel() for value in (gain, mean_b - gain * mean_f))
-    return foreground * gain32 + shift
+def match_covariance(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
+    """Give the foreground the background's mean and full RGB covariance, by the least change that does it.
+
+    The linear map of Monge and Kantorovich: A = F^-½ (F^½ B F^½)^½ F^-½ of the covariances F and B
+    (Pitié & Kokaram 2007). Directions in which the foreground hardly varies are left unscaled.
+    """
+    mean_f, cov_f = _mean_and_covariance(foreground, inside)
+    mean_b, cov_b = _mean_and_covariance(background, inside)
+    # In the axes of F that vary, F is diagonal.
+    values, axes = np.linalg.eigh(cov_f)
+    varied = values > LEAST_STD**2
+    axes, root = axes[:, varied], np.sqrt(values[varied])
+    values, vectors = np.linalg.eigh(root[:, None] * (axes.T @ cov_b @ axes) * root)
+    gain = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T / np.outer(root, root)
+    change = np.eye(3) + axes @ (gain - np.eye(len(root))) @ axes.T
+    moved = cv2.transform(foreground.astype(np.float32), _affine(change, mean_b - change @ mean_f))
+    return np.clip(np.asarray(moved, np.float32), 0, 255)
 
 
-COLOURS: dict[str, Callable[[Pixels, Pixels, Mask], Pixels]] = {
+def match_histogram(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
+    """Give the foreground the background's histogram, per RGB channel, as scikit-image's `match_histograms` does."""
+    table = np.empty((256, 3))
+    for channel in range(3):
+        shares = []
+        for image in (foreground, background):
+            counts = cv2.calcHist([image], [channel], inside, [256], [0, 256]).ravel()
+            shares.append((np.cumsum(counts) / max(1, counts.sum()), counts > 0))
+        (levels_f, _), (levels_b, present) = shares
+        table[:, channel] = np.interp(levels_f, levels_b[present], np.flatnonzero(present)) if present.any() else 0
+    return _look_up(foreground, table)
+
+
+COLOURS: dict[str, Callable[[RGB, RGB, Mask], Pixels]] = {
     "none": keep,
+    "mean": match_mean,
     "rgb": match_rgb,
     "lab": match_lab,
+    "covariance": match_covariance,
+    "histogram": match_histogram,
 }
-"""Every colour method by its name: foreground, background (H, W, 3), mask (H, W) → foreground."""
+"""Every colour method by its name: foreground, background (H, W, 3), pixels that count (H, W) → foreground."""
+
+
+_LEVELS = np.arange(256.0)[:, None]
+
+
+def _lab(image: RGB) -> Pixels:
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) * np.float32(1 / 255), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _look_up(image: RGB, table: NDArray[np.float64]) -> Pixels:
+    """Replace each channel's grey levels by those of a table (256, 3), within [0, 255]."""
+    return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.float32)[None]), np.float32)
+
+
+def _gain_and_shift(
+    foreground: Image, background: Image, inside: Mask
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per channel, the factor and the summand that give the foreground the background's mean and deviation."""
+    (mean_f, std_f), (mean_b, std_b) = (cv2.meanStdDev(image, mask=inside) for image in (foreground, background))
+    gain = np.where(std_f > LEAST_STD, std_b / np.maximum(std_f, LEAST_STD), 1.0)
+    return np.ravel(gain).astype(np.float64), np.ravel(mean_b - gain * mean_f).astype(np.float64)
+
+
+def _affine(matrix: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.column_stack([matrix, shift]).astype(np.float32)
+
+
+def _mean_and_covariance(image: RGB, inside: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pixels = image[inside > 0].astype(np.float32)
+    mean = pixels.mean(axis=0, dtype=np.float64) if len(pixels) else np.zeros(3)
+    pixels -= mean.astype(np.float32)
+    return mean, (pixels.T @ pixels).astype(np.float64) / max(1, len(pixels))

@@ -1,121 +1,127 @@
-"""The command `blend`: a blended set on disk."""
+"""The command `blend`: a blended set on disk, or its check."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice
+from contextlib import closing
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import cv2
 from rich.console import Console
 from rich.progress import track
 
-from facexray.blending.generate import Layers, Sample, draw_sample, render_layers
-from facexray.blending.recipe import BlendConfig
+from facexray.blending.config import BlendConfig
+from facexray.blending.generate import Layers, Sample
+from facexray.blending.parallel import in_order
 from facexray.blending.sheet import contact_sheet
-from facexray.blending.writers import check_free, check_space, write_hdf5, write_tree
+from facexray.blending.verify import verify as verify_set
+from facexray.blending.writers import LABELS, manifest
+from facexray.blending.writers.formats import FORMATS, check_space
+from facexray.blending.writers.sample import Source
 from facexray.errors import SettingsError, StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.images import write_image
-from facexray.provenance import provenance
 
 SHEET_ROWS = 16
-"""Samples on a contact sheet."""
-CHUNK = 8
-"""Samples that a worker makes before handing them over."""
-
-Made = tuple[Sample, Layers]
+"""Samples on a contact sheet, at most."""
+SHEET_SAMPLES = 64
+"""Samples among which the sheet's fakes are looked for."""
 
 
-def blend(
-    store: Path,
-    count: int,
-    out: Path,
-    format: Literal["tree", "hdf5"] = "tree",
+def blend(  # noqa: PLR0913 (the options of a command)
+    store: Path | None = None,
+    count: int | None = None,
+    out: Path | None = None,
+    format: Literal["tree", "hdf5", "webdataset"] = "tree",
     seed: int = 0,
     workers: int = 1,
     sheet: Path | None = None,
+    verify: Path | None = None,
+    samples: int = 20,
     blending: BlendConfig = BlendConfig(),
 ) -> Path:
     """Make a set of real and blended images with their masks and Face X-rays (BI) from a store of real faces.
 
-    Sample i is drawn from (seed, i) alone: the same seed gives the same bytes for any number of workers.
+    Sample i is drawn from (seed, i) alone: the same seed gives the same bytes for any number of workers, in any
+    format. The same call again goes on where a stopped one was. With verify, check a set instead of making one.
 
     Args:
-        store: Face store of real photographs, made by prepare.
+        store: Face store of real photographs, made by prepare; with verify only if it was moved.
         count: Samples to make, real and fake together.
-        out: New folder for the set.
-        format: tree: real/ and fake/ numbered, each fake a folder of pictures; hdf5: one file, blended.h5.
+        out: Folder for the set: a new one, or that of a stopped run with the same settings.
+        format: tree: numbered pictures; hdf5: one file, blended.h5; webdataset: tar shards of 1,000.
         seed: Of the drawing.
         workers: Processes that make samples.
         sheet: A picture to write as well: the first fakes with background, foreground, mask and X-ray.
+        verify: A set to check: samples are redrawn from their recipes, and their bytes compared.
+        samples: How many verify redraws, spread evenly over the set.
         blending: How samples are drawn.
 
     Returns:
-        The folder.
+        The set's folder.
 
     Raises:
-        SettingsError: A setting out of its range, or OUT is not empty.
-        StoreError: The store is missing or too small, or the disk is full.
+        SettingsError: A setting missing or out of its range, or OUT holds something else.
+        StoreError: The store is missing or too small, the disk is full, or a set is damaged.
     """
+    if verify is not None:
+        return _verify(Path(verify), store, samples)
+    if store is None or count is None or out is None:
+        raise SettingsError("a store, --count and --out are needed (or --verify DIR, to check a set)")
     if count < 1 or workers < 1 or seed < 0:
         raise SettingsError(f"count and workers must be at least 1, seed at least 0; got {count}, {workers}, {seed}")
-    if format not in ("tree", "hdf5"):
-        raise SettingsError(f"format must be tree or hdf5, got {format!r}")
+    if format not in FORMATS:
+        raise SettingsError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     out = Path(out)
-    check_free(out)
-    check_space(out, count)
     faces = FaceStore(store)
-    maker = _Maker(faces, FacePool.of(faces), blending, seed)
-    settings = {"store": store, "count": count, "format": format, "seed": seed, "blending": blending}
-    about = provenance("blend", settings)
-    console = Console(stderr=True)
-    made = track(maker.make(count, workers), "blending", count, console=console, transient=True)
+    source = Source(faces, FacePool.of(faces), blending, seed)
+    about = manifest.describe(faces.path, {"count": count, "format": format, "seed": seed, "blending": blending})
     try:
         if sheet:
-            first = list(islice((pair for pair in maker.make(count, 1) if pair[0].label), SHEET_ROWS))
-            write_image(Path(sheet), contact_sheet(first))
-        if format == "tree":
-            write_tree(out, made, about)
-        else:
-            write_hdf5(out, made, about, count)
+            write_image(Path(sheet), contact_sheet(_first_fakes(source, count)))
+        with manifest.claimed(out, about) as recorded:
+            _make(out, recorded, source, workers)
     except OSError as error:
-        raise StoreError(f"{out}: writing failed ({error}); free space and run again with another folder") from error
+        raise StoreError(
+            f"{out}: writing failed ({error}); set that right (free space, permissions), then run the same command "
+            "again: it goes on from there"
+        ) from error
     return out
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that owns the workers
-    cv2.setNumThreads(1)
+def _verify(blended: Path, store: Path | None, samples: int) -> Path:
+    if samples < 1:
+        raise SettingsError(f"samples must be at least 1, got {samples}")
+    redrawn = verify_set(blended, store, samples)
+    Console().print(f"{redrawn} of {redrawn} samples redrawn byte for byte", highlight=False)
+    return blended
 
 
-class _Maker:
-    """Makes samples by their numbers, here or in worker processes."""
+def _make(out: Path, about: dict[str, Any], source: Source, workers: int) -> None:
+    """Make what is missing of the set whose manifest is `about`."""
+    form, count = FORMATS[about["settings"]["format"]], about["settings"]["count"]
+    missing = form.missing(out, count)
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    if about["complete"] and not missing:
+        console.print(f"{out}: all {count} samples are there already")
+        return
+    if len(missing) < count:
+        console.print(f"{out}: {count - len(missing)} of {count} samples are there already; going on")
+    check_space(out, len(missing), form.space(len(missing), count))
+    manifest.write(out, {**about, "complete": False})
+    with closing(in_order(partial(form.make, source), missing, workers)) as made:
+        shown = track(made, "blending", len(missing), console=console, transient=True)
+        form.write(out, manifest.undated(about), shown)
+    manifest.check_store(source.faces.path, about)
+    counts = Counter(LABELS[label] for label in form.labels(out, count))
+    manifest.write(out, {**about, "complete": True, "counts": {name: counts[name] for name in LABELS}})
 
-    def __init__(self, faces: FaceStore, pool: FacePool, config: BlendConfig, seed: int) -> None:
-        self._faces, self._pool, self._config, self._seed = faces, pool, config, seed
 
-    def make(self, count: int, workers: int) -> Iterator[Made]:
-        """Samples 0 … count − 1 in order, and the layers they were made of."""
-        if workers == 1:
-            yield from map(self.one, range(count))
-            return
-        chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(workers, _start_worker) as pool:  # leaving it, be it by Ctrl-C, ends the workers
-            # A window of chunks, so that memory does not grow with the set.
-            for start in range(0, len(chunks), 2 * workers):
-                yield from chain.from_iterable(pool.map(self.several, chunks[start : start + 2 * workers], 1))
-
-    def several(self, numbers: range) -> list[Made]:
-        """The samples of these numbers."""
-        return [self.one(number) for number in numbers]
-
-    def one(self, number: int) -> Made:
-        """The sample of this number, and its layers."""
-        sample = draw_sample(self._config, self._pool, self._faces, self._seed, 0, number)
-        return sample, render_layers(sample.recipe, self._faces)
+def _first_fakes(source: Source, count: int) -> Iterator[tuple[Sample, Layers]]:
+    """The first fakes of a set of so many samples, as many as a sheet shows."""
+    drawn = map(source.both, range(min(count, SHEET_SAMPLES)))
+    return islice(((sample, layers) for sample, layers in drawn if sample.label), SHEET_ROWS)

@@ -2,42 +2,176 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from io import BytesIO
+from typing import Any
 
+import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from facexray.images import RGB, encode_image
+from facexray.images import RGB
 
-KERNELS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
+KERNELS = {
+    # INTER_NEAREST takes each cell's upper left pixel: it would move the image away from its X-ray by up to 2 pixels.
+    "nearest": cv2.INTER_NEAREST_EXACT,
+    "linear": cv2.INTER_LINEAR,
+    "area": cv2.INTER_AREA,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+SUBSAMPLINGS = {"420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444}
+UNSHARP_SIGMA = 1.5
+"""Sigma in pixels of the blur whose difference to the image is its detail."""
 
 
 @dataclass(frozen=True)
 class Degradation:
     """One step of an image's way through cameras, platforms and codecs."""
 
-    kind: Literal["resample", "jpeg"]
-    """`resample`: down to `amount` pixels a side by `kernel`, and up again, bilinear; `jpeg`: encode and decode."""
-    amount: int
-    """Pixels, or JPEG quality in [1, 100]."""
-    kernel: Literal["nearest", "bilinear"] = "bilinear"
-    """How `resample` goes down."""
+    kind: str
+    """One of `DEGRADATIONS`."""
+    amount: float
+    """How much; what it means stands in `DEGRADATIONS`."""
+    how: str = ""
+    """`resample`: kernels down and up, as `area-cubic`; `jpeg`: chroma subsampling, `420` or `444`."""
+    seed: int = 0
+    """Of the noise."""
 
 
 def degrade(image: RGB, steps: tuple[Degradation, ...]) -> RGB:
     """Apply the steps in order to an image (H, W, 3)."""
     for step in steps:
-        image = _jpeg(image, step.amount) if step.kind == "jpeg" else _resample(image, step.amount, step.kernel)
+        image = DEGRADATIONS[step.kind].apply(image, step)
     return image
 
 
-def _resample(image: RGB, side: int, kernel: str) -> RGB:
+def _resample(image: RGB, step: Degradation) -> RGB:
     height, width = image.shape[:2]
-    small = cv2.resize(image, (side, side), interpolation=KERNELS[kernel])
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    down, up = (KERNELS[name] for name in step.how.split("-"))
+    size = (max(1, round(width * step.amount)), max(1, round(height * step.amount)))
+    return np.asarray(cv2.resize(cv2.resize(image, size, interpolation=down), (width, height), interpolation=up))
 
 
-def _jpeg(image: RGB, quality: int) -> RGB:
-    encoded = np.frombuffer(encode_image(image, ".jpg", quality), np.uint8)
+def _jpeg(image: RGB, step: Degradation) -> RGB:
+    sampling = SUBSAMPLINGS[step.how]
+    return _encode_and_decode(
+        image, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, round(step.amount), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+    )
+
+
+def _webp(image: RGB, step: Degradation) -> RGB:
+    return _encode_and_decode(image, ".webp", (cv2.IMWRITE_WEBP_QUALITY, round(step.amount)))
+
+
+def _encode_and_decode(image: RGB, suffix: str, parameters: tuple[int, ...]) -> RGB:
+    # OpenCV's encoders take BGR: with R and B swapped, luma and chroma would not be those of a real file.
+    encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _h264(image: RGB, step: Degradation) -> RGB:
+    """One intra frame of H.264 in 4:2:0 and back: a video's still."""
+    height, width = image.shape[:2]
+    even = np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
+    file = BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        # One thread: the bytes must not depend on the number of cores.
+        options = {"crf": str(round(step.amount)), "preset": "veryfast", "threads": "1"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = even.shape[0], even.shape[1], "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(even, "rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file, "r") as video:
+        frame = next(video.decode(video=0)).to_ndarray(format="rgb24")
+    return np.ascontiguousarray(frame[:height, :width], np.uint8)
+
+
+def _gaussian_noise(image: RGB, step: Degradation) -> RGB:
+    noise = np.random.Generator(np.random.SFC64(step.seed)).standard_normal(image.shape, np.float32)
+    return _round(image + np.float32(step.amount) * noise)
+
+
+def _poisson_noise(image: RGB, step: Degradation) -> RGB:
+    photons = image.astype(np.float32) * np.float32(step.amount / 255)
+    counted = np.random.Generator(np.random.SFC64(step.seed)).poisson(photons)
+    return _round(counted * np.float32(255 / step.amount))
+
+
+def _blur(image: RGB, step: Degradation) -> RGB:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), step.amount), np.uint8)
+
+
+def _sharpen(image: RGB, step: Degradation) -> RGB:
+    return sharpen(image, step.amount)
+
+
+def sharpen(image: RGB, amount: float) -> RGB:
+    """Add a share of an image's detail, its difference to its blur; take it away where the share is negative."""
+    return np.asarray(cv2.addWeighted(image, 1 + amount, _smooth(image), -amount, 0), np.uint8)
+
+
+def _smooth(image: RGB) -> RGB:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), UNSHARP_SIGMA), np.uint8)
+
+
+def _brightness(image: RGB, step: Degradation) -> RGB:
+    return _look_up(image, _LEVELS + step.amount)
+
+
+def _contrast(image: RGB, step: Degradation) -> RGB:
+    return _look_up(image, 127.5 + (_LEVELS - 127.5) * step.amount)
+
+
+def _hue(image: RGB, step: Degradation) -> RGB:
+    """Turn the chroma plane of Y'CrCb, which leaves the luma."""
+    luma = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2YCrCb)
+    cos, sin = np.cos(np.radians(step.amount)), np.sin(np.radians(step.amount))
+    # OpenCV centres the chroma of float images on 0.5.
+    turn = np.array([[1, 0, 0, 0], [0, cos, sin, 0.5 - 0.5 * (cos + sin)], [0, -sin, cos, 0.5 - 0.5 * (cos - sin)]])
+    return _round(np.asarray(cv2.cvtColor(cv2.transform(luma, turn), cv2.COLOR_YCrCb2RGB), np.float32))
+
+
+_LEVELS = np.arange(256.0)
+
+
+def _look_up(image: RGB, table: NDArray[np.float64]) -> RGB:
+    return np.asarray(cv2.LUT(image, _round(table)), np.uint8)
+
+
+def _round(values: NDArray[np.floating[Any]]) -> RGB:
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of degradation."""
+
+    apply: Callable[[RGB, Degradation], RGB]
+    meaning: str
+    """Of the amount."""
+    least: float
+    most: float
+    whole: bool = False
+    """Whether the amount is drawn as a whole number."""
+    even_in_log: bool = False
+    """Whether the amount is drawn evenly in its logarithm."""
+
+
+DEGRADATIONS = {
+    "blur": Kind(_blur, "sigma of a Gaussian, in pixels", 0.1, 20),
+    "sharpen": Kind(_sharpen, "share of detail added", 0, 5),
+    "resample": Kind(_resample, "share of its side to which the image goes down, before it comes up again", 0.05, 1),
+    "gaussian_noise": Kind(_gaussian_noise, "standard deviation in grey levels", 0, 100),
+    "poisson_noise": Kind(_poisson_noise, "photons of a white pixel", 10, 1e6, even_in_log=True),
+    "brightness": Kind(_brightness, "grey levels added", -255, 255),
+    "contrast": Kind(_contrast, "factor on the distance from middle grey", 0.1, 10),
+    "hue": Kind(_hue, "turn of the chroma plane in degrees", -180, 180),
+    "webp": Kind(_webp, "quality", 1, 100, whole=True),
+    "h264": Kind(_h264, "constant rate factor (CRF)", 0, 51, whole=True),
+    "jpeg": Kind(_jpeg, "quality", 1, 100, whole=True),
+}
+"""Every kind by its name, in the order in which they are applied: lens, sensor, editing, platform."""

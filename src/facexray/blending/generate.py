@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facexray.blending.blend import blend, face_xray
-from facexray.blending.colour import COLOURS
-from facexray.blending.deform import grow, soften, warp_on_grid
-from facexray.blending.degrade import degrade
-from facexray.blending.hull import HULLS, Mask
-from facexray.blending.recipe import BlendConfig, Recipe, SourceChange, draw_recipe
+from facexray.blending.align import ALIGNMENTS, Affine, place, then
+from facexray.blending.blend import BLENDS, as_float, face_xray
+from facexray.blending.colour import COLOURS, Pixels
+from facexray.blending.config import BlendConfig
+from facexray.blending.degrade import Degradation, degrade
+from facexray.blending.hull import Mask
+from facexray.blending.mask import Box, make_mask
+from facexray.blending.recipe import Jitter, Recipe, SourceChange, draw_recipe
 from facexray.errors import BlendError
 from facexray.faces.crop import CROP_SIZE, VIEW_SIZE
-from facexray.faces.landmarks import Landmarks
 from facexray.faces.neighbours import FacePool
 from facexray.images import RGB
 
-CropT = TypeVar("CropT", RGB, Mask)
+MadeT = TypeVar("MadeT")
 
 MIN_MASK = 0.01
-"""Least share of the crop that a mask must cover (M > ½) to be worth blending."""
+"""Least share of the window that a mask must cover (M > ½) to be worth blending."""
 ATTEMPTS = 20
 """Recipes drawn for one sample before giving up; each attempt has its own generator."""
 
@@ -50,11 +53,19 @@ class Sample:
 
     image: RGB
     """(256, 256, 3) uint8 RGB."""
-    mask: Mask
-    """(256, 256) M in [0, 1]; all 0 where real."""
-    xray: NDArray[np.float32]
-    """(256, 256) the Face X-ray B = 4·M·(1−M)."""
+    mask_levels: Mask
+    """(256, 256) uint8: M in steps of 1/255; all 0 where real."""
     recipe: Recipe
+
+    @property
+    def mask(self) -> NDArray[np.float32]:
+        """(256, 256) M in [0, 1]."""
+        return as_float(self.mask_levels)
+
+    @cached_property
+    def xray(self) -> NDArray[np.float32]:
+        """(256, 256) the Face X-ray B = 4·M·(1−M)."""
+        return face_xray(self.mask_levels)
 
     @property
     def label(self) -> int:
@@ -64,7 +75,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Layers:
-    """The crops of which a sample is made, before degradation and window; each (317, 317, …)."""
+    """What a sample is made of, before degradation and resizing: the window's part of the crops, (S, S, …)."""
 
     background: RGB
     foreground: RGB
@@ -77,89 +88,110 @@ def render(recipe: Recipe, faces: Faces) -> Sample:
     """Make the sample of a recipe.
 
     Raises:
-        BlendError: The recipe's mask is empty, or covers the whole crop.
+        BlendError: The recipe's mask is empty, or covers the whole window.
     """
-    layers = render_layers(recipe, faces)
-    mask = view_of(layers.mask, recipe)
-    image = view_of(degrade(layers.blended, recipe.degradations), recipe)
-    return Sample(image, mask, face_xray(mask), recipe)
+    return _Rendering(recipe, faces).sample
 
 
-def render_layers(recipe: Recipe, faces: Faces) -> Layers:
-    """The background, foreground, mask and blended image of a recipe, in crop pixels.
+def render_both(recipe: Recipe, faces: Faces) -> tuple[Sample, Layers]:
+    """Make the sample of a recipe, and the layers that it is made of, to look at.
 
     Raises:
-        BlendError: The recipe's mask is empty, or covers the whole crop.
+        BlendError: The recipe's mask is empty, or covers the whole window.
     """
-    background = faces.crop(faces.index_of[recipe.background])
-    if recipe.foreground is None:
-        return Layers(background, background, np.zeros((CROP_SIZE, CROP_SIZE), np.float32), background)
-    landmarks = faces.landmarks[faces.index_of[recipe.background]]
-    mask = _mask(recipe, landmarks)
-    pixels = background.astype(np.float32)
-    if recipe.mode == "sbi":
-        foreground = change_source(background, recipe.source).astype(np.float32)
-    else:
+    rendering = _Rendering(recipe, faces)
+    return rendering.sample, rendering.layers
+
+
+class _Rendering:
+    """The steps from a recipe to its sample, all within the window, the blend within the mask's box."""
+
+    def __init__(self, recipe: Recipe, faces: Faces) -> None:
+        self._recipe, self._faces = recipe, faces
+        left, top, side = recipe.window
+        self._region: Box = (left, top, left + side, top + side)
+        self._index = faces.index_of[recipe.background]
+        crop = faces.crop(self._index)
+        self._background = crop[top : top + side, left : left + side]
+        self._mask = np.zeros((side, side), np.uint8)
+        self._blended = self._background
+        if recipe.label:
+            self._blend(crop if recipe.foreground == recipe.background else None)
+
+    @property
+    def sample(self) -> Sample:
+        recipe = self._recipe
+        image = view_of(degrade(self._blended, recipe.degradations), recipe)
+        return Sample(image, view_of(self._mask, recipe), recipe)
+
+    @property
+    def layers(self) -> Layers:
+        foreground = self._background
+        if self._recipe.label:
+            # Resampling and JPEG depend on where the box begins: what was blended is laid over what is seen around it.
+            pixels = self._foreground(self._region, self._background, self._mask)
+            foreground = np.asarray(cv2.convertScaleAbs(pixels), np.uint8)
+            self._part(foreground, self._box)[:] = cv2.convertScaleAbs(self._laid)
+        return Layers(self._background, foreground, self._mask, self._blended)
+
+    def _blend(self, crop: RGB | None) -> None:
+        recipe = self._recipe
+        mask, box = make_mask(recipe, self._faces.landmarks[self._index], self._region)
+        covered = cv2.countNonZero((mask > 127).view(np.uint8)) / self._mask.size
+        if not MIN_MASK <= covered < 1:
+            raise BlendError(f"the mask of {recipe.background} covers {covered:.1%} of the window: nothing to blend")
+        self._part(self._mask, box)[:] = mask
+        self._crop = crop
+        if recipe.blend == "multiband":  # which reaches beyond the mask
+            mask, box = self._mask, self._region
+        background = self._part(self._background, box)
+        self._laid, self._box = self._foreground(box, background, mask), box
+        self._blended = self._background.copy()
+        self._part(self._blended, box)[:] = BLENDS[recipe.blend](self._laid, background, mask, recipe.ratio)
+        if recipe.leak_px:
+            leak = Degradation("resample", recipe.leak_px / CROP_SIZE, "area-linear")
+            self._blended = degrade(self._blended, (leak,))
+
+    def _part(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        left, top = self._region[:2]
+        return image[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+
+    def _foreground(self, box: Box, background: RGB, mask: Mask) -> Pixels:
+        """The foreground in a box: placed once, changed where self-blended, in the background's colours."""
+        recipe, faces = self._recipe, self._faces
+        assert recipe.foreground is not None
         index = faces.index_of[recipe.foreground]
-        crop = faces.crop(index)
-        if recipe.align == "similarity":
-            crop = _warp(crop, similarity(faces.landmarks[index], landmarks))
-        foreground = crop.astype(np.float32)
-    foreground = COLOURS[recipe.colour](foreground, pixels, mask)
-    blended = blend(foreground, pixels, mask * np.float32(recipe.ratio))
-    return Layers(background, np.clip(np.rint(foreground), 0, 255).astype(np.uint8), mask, blended)
+        crop = faces.crop(index) if self._crop is None else self._crop
+        matrix = ALIGNMENTS[recipe.align](faces.landmarks[index], faces.landmarks[self._index])
+        placed = place(crop, then(matrix, jitter_matrix(recipe.jitter)), box, recipe.interpolation)
+        changed = change_source(placed, recipe.source)
+        return COLOURS[recipe.colour](changed, background, (mask > 127).view(np.uint8))
 
 
-def _mask(recipe: Recipe, landmarks: Landmarks) -> Mask:
-    """Hull → deformation → erosion or dilation → softening, in the background's coordinates."""
-    mask = HULLS[recipe.hull](landmarks, CROP_SIZE)
-    if recipe.grid_px:
-        mask = warp_on_grid(mask, np.array(recipe.grid_px, np.float32))
-    mask = soften(grow(mask, recipe.grow_px), recipe.blur_px)
-    covered = float((mask > 0.5).mean())
-    if not MIN_MASK <= covered < 1:
-        raise BlendError(f"the mask of {recipe.background} covers {covered:.1%} of the crop: nothing to blend")
-    return mask
-
-
-def similarity(source: Landmarks, target: Landmarks) -> NDArray[np.float32]:
-    """The 2 × 3 rotation, scaling and shift that lays source landmarks on target ones by least squares."""
-    centre_s, centre_t = source.mean(axis=0), target.mean(axis=0)
-    s, t = (source - centre_s).astype(np.float64), (target - centre_t).astype(np.float64)
-    # In the complex plane the best factor is <s, t> / <s, s>.
-    norm = float((s * s).sum())
-    a = float((s * t).sum()) / norm
-    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / norm
-    turn = np.array([[a, -b], [b, a]])
-    return np.column_stack([turn, centre_t - turn @ centre_s]).astype(np.float32)
-
-
-def _warp(image: RGB, matrix: NDArray[np.float32]) -> RGB:
-    size = (image.shape[1], image.shape[0])
-    warped = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.uint8)
+def jitter_matrix(jitter: Jitter) -> Affine:
+    """The map of a jitter, in crop pixels: enlarge and turn about the crop's centre, then move."""
+    centre = (CROP_SIZE - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), jitter.angle_deg, jitter.scale)
+    return np.asarray(matrix + np.array([[0, 0, jitter.shift_px[0]], [0, 0, jitter.shift_px[1]]]), np.float64)
 
 
 def change_source(image: RGB, change: SourceChange) -> RGB:
-    """Apply the colour, sharpness and place changes of a self-blended foreground to a crop (317, 317, 3)."""
-    pixels = image.astype(np.float32)
-    detail = pixels - np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.5), np.float32)
-    gain, offset = np.array(change.gain, np.float32), np.array(change.offset, np.float32)
-    changed = (pixels + np.float32(change.sharpness) * detail) * gain + offset
-    centre = (CROP_SIZE - 1) / 2
-    shift = centre * (1 - change.scale) + np.array(change.shift_px)
-    matrix = np.array([[change.scale, 0, shift[0]], [0, change.scale, shift[1]]], np.float32)
-    return _warp(np.clip(np.rint(changed), 0, 255).astype(np.uint8), matrix)
+    """Apply the changes of a self-blended foreground to its part of the crop (H, W, 3)."""
+    if change == SourceChange():
+        return image
+    table = np.arange(256)[:, None] * np.array(change.gain) + np.array(change.offset)
+    coloured = cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8)[None])
+    return degrade(np.asarray(coloured, np.uint8), change.steps)
 
 
-def view_of(crop: CropT, recipe: Recipe) -> CropT:
-    """Cut a recipe's window out of a crop (317, 317, …), resize it to the view (256, 256, …), mirror it."""
-    left, top, side = recipe.window
-    window = crop[top : top + side, left : left + side]
-    if side != VIEW_SIZE:
-        how = cv2.INTER_AREA if side > VIEW_SIZE else cv2.INTER_LINEAR
-        window = np.asarray(cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=how), crop.dtype)
-    return np.ascontiguousarray(window[:, ::-1] if recipe.flip else window)
+def view_of(window: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
+    """Resize a recipe's window (S, S, …) to the view (256, 256, …) and mirror it as the recipe says."""
+    if window.shape[0] != VIEW_SIZE:
+        window = np.asarray(cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
+    if recipe.flip or recipe.flip_vertical:
+        axes = -1 if recipe.flip and recipe.flip_vertical else int(recipe.flip)  # both; 1 left to right, 0 upside down
+        window = np.asarray(cv2.flip(window, axes), np.uint8)
+    return window if window.flags.c_contiguous else window.copy()
 
 
 def sample_rng(seed: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
@@ -173,9 +205,30 @@ def draw_sample(config: BlendConfig, pool: FacePool, faces: Faces, seed: int, ep
     Raises:
         BlendError: No recipe could be made in `ATTEMPTS` attempts.
     """
+    return _drawn(render, config, pool, faces, (seed, epoch, index))
+
+
+def draw_both(
+    config: BlendConfig, pool: FacePool, faces: Faces, seed: int, epoch: int, index: int
+) -> tuple[Sample, Layers]:
+    """Draw and make the same sample as `draw_sample`, and the layers that it is made of, to look at.
+
+    Raises:
+        BlendError: No recipe could be made in `ATTEMPTS` attempts.
+    """
+    return _drawn(render_both, config, pool, faces, (seed, epoch, index))
+
+
+def _drawn(
+    make: Callable[[Recipe, Faces], MadeT],
+    config: BlendConfig,
+    pool: FacePool,
+    faces: Faces,
+    dice: tuple[int, int, int],
+) -> MadeT:
     for attempt in range(ATTEMPTS):
         try:
-            return render(draw_recipe(config, pool, sample_rng(seed, epoch, index, attempt)), faces)
+            return make(draw_recipe(config, pool, sample_rng(*dice, attempt)), faces)
         except BlendError as error:
             last = error
     raise BlendError(f"no sample after {ATTEMPTS} attempts, the last: {last}; are the erosions too large?")

@@ -1,4 +1,7 @@
-"""Hulls: initial masks from the background's 68 landmarks (paper, section 3.2, step 2)."""
+"""Hulls: the regions that initial masks fill, from the background's 68 landmarks (paper, section 3.2, step 2).
+
+A hull is a list of convex parts, each the points of which the convex hull is filled; their union is the mask.
+"""
 
 from __future__ import annotations
 
@@ -21,52 +24,31 @@ from facexray.faces.landmarks import (
     Landmarks,
 )
 
-Mask = NDArray[np.float32]
-"""(H, W) float32 in [0, 1]."""
+Mask = NDArray[np.uint8]
+"""(H, W) uint8: M in steps of 1/255, so that 255 is M = 1 and an 8-bit picture holds it exactly."""
 
-_SHIFT = 4
+Parts = list[Landmarks]
+"""Convex parts of a hull: point sets (K, 2) x, y in pixels."""
+
+SHIFT = 4
 """Fractional bits of the polygons' corners: 1/16 pixel."""
 
 
-def _fill(size: int, polygons: list[Landmarks]) -> Mask:
-    """Fill the convex hull of each point set, antialiased, and unite them: (size, size) in [0, 1]."""
-    mask = np.zeros((size, size), np.uint8)
-    for points in polygons:
-        corners = np.rint(cv2.convexHull(points.astype(np.float32)) * (1 << _SHIFT)).astype(np.int32)
-        one = np.zeros_like(mask)
-        cv2.fillConvexPoly(one, corners, 255, cv2.LINE_AA, _SHIFT)
-        np.maximum(mask, one, out=mask)
-    return mask.astype(np.float32) / np.float32(255)
-
-
-def whole(landmarks: Landmarks, size: int) -> Mask:
+def whole(landmarks: Landmarks) -> Parts:
     """The convex hull of all 68 points: chin to brows."""
-    return _fill(size, [landmarks])
+    return [landmarks]
 
 
-def components(landmarks: Landmarks, size: int) -> Mask:
-    """Eight convex parts: two cheeks, the jaw, two brow-and-eye regions, nose ridge, nose base, mouth."""
-    return _fill(size, _parts(landmarks))
-
-
-def extended(landmarks: Landmarks, size: int) -> Mask:
-    """The components with the brows raised by half their distance from the eyes."""
-    raised = landmarks.copy()
-    for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)):
-        raised[brow] += 0.5 * (landmarks[brow].mean(axis=0) - landmarks[eye].mean(axis=0))
-    return _fill(size, _parts(raised))
-
-
-def without_forehead(landmarks: Landmarks, size: int) -> Mask:
-    """Three convex parts: jaw with mouth, nose, and the band of brows and eyes."""
+def without_forehead(landmarks: Landmarks) -> Parts:
+    """Three parts: jaw with mouth, nose, and brows with eyes down to the jaw's ends and the nose's base."""
     jaw = np.concatenate([landmarks[JAW], landmarks[OUTER_MOUTH]])
     nose = np.concatenate([landmarks[NOSE_BRIDGE], landmarks[NOSE_BASE]])
-    band = np.concatenate([landmarks[RIGHT_BROW], landmarks[LEFT_BROW], landmarks[RIGHT_EYE], landmarks[LEFT_EYE]])
-    return _fill(size, [jaw, nose, band])
+    brows = np.concatenate([landmarks[RIGHT_BROW], landmarks[LEFT_BROW]])
+    return [jaw, nose, np.concatenate([brows, landmarks[[0, 16, 33]]])]
 
 
-def _parts(landmarks: Landmarks) -> list[Landmarks]:
-    """The eight convex parts of the face; neighbours share points, so that their union has no gaps."""
+def components(landmarks: Landmarks) -> Parts:
+    """Eight parts that share points, so that their union has no gaps: cheeks, jaw, brows, nose, base, mouth."""
     jaw, nose, mouth = landmarks[JAW], landmarks[NOSE_BRIDGE], landmarks[OUTER_MOUTH]
     base = landmarks[NOSE_BASE]
     return [
@@ -81,10 +63,56 @@ def _parts(landmarks: Landmarks) -> list[Landmarks]:
     ]
 
 
-HULLS: dict[str, Callable[[Landmarks, int], Mask]] = {
+def extended(landmarks: Landmarks) -> Parts:
+    """The components with the brows raised by half their distance from the eyes."""
+    return components(_raise_brows(landmarks, 0.5))
+
+
+def forehead(landmarks: Landmarks) -> Parts:
+    """The whole hull with the brows raised towards the hairline, by one and a half times their distance."""
+    return [np.concatenate([landmarks, _raise_brows(landmarks, 1.5)])]
+
+
+def inner(landmarks: Landmarks) -> Parts:
+    """The inner face: brows, eyes, nose and mouth, without jaw and cheeks."""
+    return [landmarks[JAW.stop :]]
+
+
+def inner_without_brows(landmarks: Landmarks) -> Parts:
+    """The inner face without brows: eyes, nose and mouth."""
+    return [landmarks[LEFT_BROW.stop :]]
+
+
+def mouth(landmarks: Landmarks) -> Parts:
+    """The lower face: from the nose's base over the mouth to the chin, as lip-synced videos replace it."""
+    return [np.concatenate([landmarks[3:14], landmarks[NOSE_BASE], landmarks[OUTER_MOUTH]])]
+
+
+def _raise_brows(landmarks: Landmarks, share: float) -> Landmarks:
+    """The landmarks with each brow moved away from its eye by a share of their distance."""
+    raised = landmarks.copy()
+    for brow, eye in ((RIGHT_BROW, RIGHT_EYE), (LEFT_BROW, LEFT_EYE)):
+        raised[brow] += share * (landmarks[brow].mean(axis=0) - landmarks[eye].mean(axis=0))
+    return raised
+
+
+HULLS: dict[str, Callable[[Landmarks], Parts]] = {
     "whole": whole,
     "without_forehead": without_forehead,
     "components": components,
     "extended": extended,
+    "forehead": forehead,
+    "inner": inner,
+    "inner_without_brows": inner_without_brows,
+    "mouth": mouth,
 }
-"""Every hull kind by its name: landmarks (68, 2) in crop pixels, size in pixels → mask (size, size)."""
+"""Every hull by its name: landmarks (68, 2) → convex parts. The first four are the authors' generator's kinds."""
+
+
+def fill(parts: Parts, width: int, height: int) -> Mask:
+    """Fill the union of convex parts, antialiased: (height, width)."""
+    mask = np.zeros((height, width), np.uint8)
+    for points in parts:
+        corners = np.rint(cv2.convexHull(points.astype(np.float32)) * (1 << SHIFT)).astype(np.int32)
+        cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, SHIFT)
+    return mask

@@ -27,9 +27,9 @@ def contact_sheet(rows: Iterable[tuple[Sample, Layers]]) -> RGB:
         [
             view_of(layers.background, sample.recipe),
             view_of(layers.foreground, sample.recipe),
-            as_grey(sample.mask),
+            as_grey(sample.mask_levels),
             sample.image,
-            as_grey(sample.xray),
+            as_grey(np.rint(sample.xray * 255).astype(np.uint8)),
         ]
         for sample, layers in rows
     ]
@@ -51,6 +51,6 @@ def _row(pictures: Sequence[RGB]) -> RGB:
     return np.hstack(framed).astype(np.uint8)
 
 
-def as_grey(values: NDArray[np.float32]) -> RGB:
-    """A mask or an X-ray (H, W) in [0, 1] as a grey picture (H, W, 3)."""
-    return np.repeat(np.rint(values * 255).astype(np.uint8)[..., None], 3, axis=2)
+def as_grey(values: NDArray[np.uint8]) -> RGB:
+    """A mask (H, W) in steps of 1/255 as a grey picture (H, W, 3)."""
+    return np.repeat(values[..., None], 3, axis=2)

@@ -100,7 +100,7 @@ def _score_folder(model: XrayModel, data: Path, frames: int, skipped: list[tuple
     if not data.is_dir():
         raise SettingsError(f"{data}: no such folder, and no blended set")
     if next(data.glob("fake/*/recipe.json"), None):
-        raise StoreError(f"{data}: a blended set that was never finished (no manifest.json); make it again")
+        raise StoreError(f"{data}: a blended set whose manifest.json is gone; put it back, or make the set again")
     detector = Detector(model, frames)
     for label, name in enumerate(LABELS):
         folder = data / name

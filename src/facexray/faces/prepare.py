@@ -18,7 +18,8 @@ from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.identity import IdentityRule, identity_rule
 from facexray.faces.landmarks import predict_landmarks
-from facexray.faces.store import Face
+from facexray.faces.neighbour_table import save_neighbours
+from facexray.faces.store import Face, FaceStore
 from facexray.faces.store_writer import StoreWriter
 from facexray.images import RGB, UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
@@ -119,6 +120,7 @@ def prepare(
             for path in _progress(found.files):
                 _add_source(writer, summary, path, rule, reader)
         writer.write_settings({**about, "skipped": dict(summary.skipped)})
+        save_neighbours(FaceStore(out))
     except OSError as error:
         raise StoreError(f"{out}: writing failed ({error}); free space and run the same command again") from error
     return summary

@@ -74,45 +74,65 @@ SCHEMA = pa.schema(
 
 
 class FaceStore:
-    """A face store, read."""
+    """A face store, read: each column when it is first asked for, so that a store costs little to open and to send."""
 
     def __init__(self, path: str | Path) -> None:
         """Open a store.
 
         Raises:
-            StoreError: No store there, or it is damaged.
+            StoreError: No store there, or it is damaged; a damaged column shows when it is first read.
         """
         self.path = path = Path(path)
-        manifest = path / "faces.parquet"
-        if not manifest.is_file():
+        self._manifest = path / "faces.parquet"
+        if not self._manifest.is_file():
             raise StoreError(f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}")
         try:
-            self.table = pq.read_table(manifest, schema=SCHEMA)
+            self._length = int(pq.read_metadata(self._manifest).num_rows)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{manifest}: damaged ({error}); prepare the store again") from error
+            raise self._damaged(error) from error
+        self._columns: dict[str, pa.Array] = {}
         self._shards: dict[int, h5py.Dataset] = {}
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return self._length
 
     def __getitem__(self, index: int) -> Face:
-        row = self.table.slice(index, 1).to_pylist()[0]
-        return Face(
-            **{name: row[name] for name in ("id", "source", "video", "frame", "identity", "score", "sha256")},
-            box=np.array(row["box"], np.float32),
-            landmarks=np.array(row["landmarks"], np.float32).reshape(68, 2),
-            square=Square(*row["square"]),
-        )
+        names = ("id", "source", "video", "frame", "identity", "score", "sha256", "box", "square")
+        row = {name: self._column(name)[index].as_py() for name in names}
+        row |= {"box": np.array(row["box"], np.float32), "square": Square(*row["square"])}
+        return Face(**row, landmarks=self.landmarks[index].copy())
 
     def __iter__(self) -> Iterator[Face]:
         return (self[index] for index in range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shards": {}}  # open files do not travel to worker processes
+        # Neither columns nor open files travel to worker processes, which read what they need.
+        kept = ("path", "_manifest", "_length")
+        return {**{name: self.__dict__[name] for name in kept}, "_columns": {}, "_shards": {}}
+
+    def read_table(self, columns: list[str] | None = None) -> pa.Table:
+        """All columns, or those named, as they are in `faces.parquet` now.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        try:
+            return pq.read_table(self._manifest, columns=columns, schema=SCHEMA)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> StoreError:
+        return StoreError(f"{self._manifest}: damaged ({error}); prepare the store again")
+
+    def _column(self, name: str) -> pa.Array:
+        if name not in self._columns:
+            # A prepare that runs meanwhile appends rows.
+            self._columns[name] = self.read_table([name]).column(0).slice(0, len(self)).combine_chunks()
+        return self._columns[name]
 
     def column(self, name: str) -> list[Any]:
         """One field of every face, in order."""
-        values: list[Any] = self.table.column(name).to_pylist()
+        values: list[Any] = self._column(name).to_pylist()
         return values
 
     @cached_property
@@ -123,7 +143,7 @@ class FaceStore:
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
         """(N, 68, 2) x, y in crop pixels, of every face."""
-        flat = self.table.column("landmarks").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        flat = self._column("landmarks").flatten().to_numpy(zero_copy_only=False)
         return np.asarray(flat, np.float32).reshape(-1, 68, 2)
 
     @cached_property

@@ -39,15 +39,16 @@ class StoreWriter:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
-            for leftover in (*path.glob(".crops-*.part"), *path.glob(".faces*.part"), *path.glob(".store.json.*.part")):
-                leftover.unlink()
+            for name in (".crops-*", ".faces", ".store.json.*", ".neighbours.*"):
+                for leftover in path.glob(f"{name}.part"):
+                    leftover.unlink()
         except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
         self._runs = self._read_runs()
         self.write_settings(settings)
         self._identities: dict[str, str] = {}
         if (path / "faces.parquet").exists():
-            self._table = FaceStore(path).table
+            self._table = FaceStore(path).read_table()
         else:
             self._table = SCHEMA.empty_table()
             self._write_manifest()
@@ -114,9 +115,13 @@ class StoreWriter:
         hashes, before = (self._table.column(name).to_pylist() for name in ("sha256", "identity"))
         after = [self._identities.get(sha256, who) for sha256, who in zip(hashes, before, strict=True)]
         if after != before:
-            place = SCHEMA.get_field_index("identity")
-            self._table = self._table.set_column(place, SCHEMA.field(place), pa.array(after, pa.string()))
-            self._write_manifest()
+            self.name_faces(after)
+
+    def name_faces(self, identities: list[str | None]) -> None:
+        """Say who every face of the store is, in its order, at once; None where nobody knows."""
+        place = SCHEMA.get_field_index("identity")
+        self._table = self._table.set_column(place, SCHEMA.field(place), pa.array(identities, pa.string()))
+        self._write_manifest()
 
     def end_source(self, sha256: str) -> None:
         """Say that a source is dealt with; closes the shard when it is full."""

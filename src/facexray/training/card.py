@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from facexray.blending.config import weights_of
 from facexray.detection import WORTH
 
 TEXT = """# {name}
@@ -52,7 +53,7 @@ def card_text(card: dict[str, Any], sha256: str) -> str:
         photographs=card["photographs"],
         faces=data["faces"],
         validation_faces=data["validation_faces"],
-        mode=settings["blending"]["mode"],
+        mode=" and ".join(weights_of(settings["blending"]["mode"])),
         iterations=settings["optim"]["iterations"],
         batch_size=settings["optim"]["batch_size"],
         seed=settings["seed"],

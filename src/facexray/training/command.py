@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from facexray.blending.recipe import BlendConfig
+from facexray.blending.config import BlendConfig
 from facexray.errors import MissingExtraError, SettingsError
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes

@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample, draw_sample, render
-from facexray.blending.recipe import BlendConfig
 from facexray.errors import StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
+from facexray.workers import start_worker
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Views (N, 3, 256, 256) float RGB in [0, 1], X-rays (N, 256, 256) float, labels (N,) int64."""
@@ -98,5 +98,5 @@ def training_loader(pairs: BlendedPairs, sampler: PairSampler, pairs_per_batch: 
 
 
 def _start_worker(_: int) -> None:
-    cv2.setNumThreads(1)
+    start_worker()
     torch.set_num_threads(1)

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample
-from facexray.blending.recipe import BlendConfig
 from facexray.errors import ModelError
 from facexray.faces.crop import VIEW_SIZE
 from facexray.faces.store import FaceStore
@@ -123,7 +123,7 @@ def _validation_set(card: dict[str, Any], val_store: Path | None) -> dict[str, l
             "name the right one with --val_store"
         )
     count = RunConfig(**settings["run"]).validation_pairs
-    return validation_set(BlendConfig(**settings["blending"]), store, held_out, count)
+    return validation_set(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
 
 
 def _check_agreement(net: FaceXrayNet, model: XrayModel, images: NDArray[np.uint8]) -> None:

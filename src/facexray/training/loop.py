@@ -16,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 
-from facexray.blending.recipe import BlendConfig
+from facexray.blending.config import BlendConfig
 from facexray.errors import ModelError, SettingsError
 from facexray.faces.store import FaceStore
 from facexray.metrics import auc
@@ -145,7 +145,7 @@ def validation_set(config: BlendConfig, store: FaceStore, faces: list[int] | Non
         faces: Indices of their faces; None for the whole store.
         count: Pairs in each of the two sets.
     """
-    variants = {"degraded": config, "clean": replace(config, resample_prob=0.0, jpeg_prob=0.0)}
+    variants = {"degraded": config, "clean": replace(config, degradations={})}
     sets = {name: BlendedPairs(variant, store, faces, VALIDATION_SEED) for name, variant in variants.items()}
     return {name: [pairs[i] for i in range(count)] for name, pairs in sets.items()}
 

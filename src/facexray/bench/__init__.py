@@ -1,0 +1,1 @@
+"""Measuring facexray's own speed."""

@@ -1,0 +1,268 @@
+"""Recipes → samples in batches, on tensors: what `blending/generate.py` makes one by one, for GPUs that cores starve.
+
+The host draws recipes, chooses matrices, fills hulls, reads crops and runs codecs; whatever else touches every pixel
+runs on the device, for the whole batch at once, each sample with its own numbers.
+
+    renderer = BatchRenderer(torch.device("cuda"))
+    views, xrays, labels = renderer(plan(recipes, store)).batch
+
+A plan needs no device: worker processes can make it, for instance as the `collate_fn` of a loader of recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facexray.blending.align import ALIGNMENTS, Affine, then
+from facexray.blending.degrade import Degradation
+from facexray.blending.generate import MIN_MASK, Faces, jitter_matrix
+from facexray.blending.recipe import Recipe
+from facexray.errors import BlendError
+from facexray.faces.crop import CROP_SIZE, VIEW_SIZE
+from facexray.faces.landmarks import Landmarks
+from facexray.training.datasets import Batch
+from facexray.training.tensors.align import MODES, place
+from facexray.training.tensors.blend import BLENDS
+from facexray.training.tensors.colour import COLOURS
+from facexray.training.tensors.degrade import ON_HOST, ON_TENSORS, degrade
+from facexray.training.tensors.filters import resize, to_levels
+from facexray.training.tensors.mask import MaskPlan, make_masks, plan_masks
+
+
+def supports(recipe: Recipe) -> bool:
+    """Whether a recipe can be rendered on tensors.
+
+    All can that neither blend by `poisson`, nor move their foreground by `lanczos`, nor degrade by `webp`, `h264` or
+    `poisson_noise`.
+    """
+    return not _unsupported(recipe)
+
+
+def _unsupported(recipe: Recipe) -> list[str]:
+    known: dict[str, Collection[str]] = {"interpolation": MODES, "colour": COLOURS, "blend": BLENDS}
+    steps = {step.kind: None for step in (*recipe.source.steps, *recipe.degradations)}
+    return [
+        *(f"{name} {getattr(recipe, name)}" for name, methods in known.items() if getattr(recipe, name) not in methods),
+        *(f"degradation {kind}" for kind in steps if kind not in (*ON_TENSORS, *ON_HOST)),
+    ]
+
+
+class UnusableMasksError(BlendError):
+    """Masks of a batch that are empty or cover their whole window."""
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__(f"the masks of recipes {rows} of the batch are empty or cover the window: nothing to blend")
+        self.rows = rows
+        """Places of their recipes in the batch: draw these anew."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the host prepares of a batch: N recipes, F of them fakes, of U faces."""
+
+    recipes: tuple[Recipe, ...]
+    crops: Tensor
+    """(U, 317, 317, 3) uint8 RGB, each once."""
+    backgrounds: Tensor
+    """(N,) int64 places in `crops`."""
+    foregrounds: Tensor
+    """(F,) int64 places in `crops`."""
+    matrices: NDArray[np.float64]
+    """(F, 2, 3) from the foregrounds' crops to the windows, in pixels."""
+    masks: MaskPlan | None
+    """None where F = 0."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Samples on the device, in their recipes' order."""
+
+    levels: Tensor
+    """(N, 3, 256, 256) uint8 RGB."""
+    mask_levels: Tensor
+    """(N, 256, 256) uint8: M in steps of 1/255; all 0 where real."""
+    labels: Tensor
+    """(N,) int64: 0 for real, 1 for fake."""
+
+    @property
+    def xrays(self) -> Tensor:
+        """(N, 256, 256) float32: the Face X-rays B = 4·M·(1−M)."""
+        masks = self.mask_levels / 255
+        return 4 * masks * (1 - masks)
+
+    @property
+    def batch(self) -> Batch:
+        """What `datasets.collate` makes of samples, on the device."""
+        return self.levels.to(torch.float32, memory_format=torch.channels_last) / 255, self.xrays, self.labels
+
+
+def plan(recipes: Sequence[Recipe], faces: Faces) -> Plan:
+    """Prepare a batch on the host.
+
+    Raises:
+        BlendError: A recipe cannot be rendered on tensors; the message names its methods.
+    """
+    for row, recipe in enumerate(recipes):
+        if faults := _unsupported(recipe):
+            raise BlendError(
+                f"recipe {row}: {', '.join(faults)} cannot be rendered on tensors; "
+                "use facexray.blending.generate.render, or draw from a config without it"
+            )
+    fakes = [recipe for recipe in recipes if recipe.label]
+    ids = dict.fromkeys(name for recipe in recipes for name in (recipe.background, recipe.foreground) if name)
+    places = {name: at for at, name in enumerate(ids)}
+    landmarks = {name: faces.landmarks[faces.index_of[name]] for name in ids}
+    widest = max(recipe.window[2] for recipe in recipes)
+    return Plan(
+        recipes=tuple(recipes),
+        crops=torch.from_numpy(np.stack([faces.crop(faces.index_of[name]) for name in ids])),
+        backgrounds=torch.tensor([places[recipe.background] for recipe in recipes]),
+        foregrounds=torch.tensor([places[str(recipe.foreground)] for recipe in fakes], dtype=torch.int64),
+        matrices=np.array([_to_window(recipe, landmarks) for recipe in fakes]),
+        masks=plan_masks(fakes, [landmarks[recipe.background] for recipe in fakes], widest) if fakes else None,
+    )
+
+
+def _to_window(recipe: Recipe, landmarks: dict[str, Landmarks]) -> Affine:
+    """The map from the pixels of the foreground's crop to those of the window."""
+    aligned = ALIGNMENTS[recipe.align](landmarks[str(recipe.foreground)], landmarks[recipe.background])
+    matrix = then(aligned, jitter_matrix(recipe.jitter))
+    matrix[:, 2] -= recipe.window[:2]
+    return matrix
+
+
+class BatchRenderer:
+    """Renders planned batches on a device; JPEG and noise run in threads of the host.
+
+    The device is a GPU of CUDA; on the CPU it is far slower than `generate.render`, and there for tests. It takes
+    torch's full float32 precision in products, which is the default, to come out as NumPy does.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._host = ThreadPoolExecutor(thread_name_prefix="facexray-codec")
+
+    @torch.no_grad()
+    def __call__(self, plan: Plan) -> Rendered:
+        """Render a batch.
+
+        Raises:
+            UnusableMasksError: Some masks are empty or cover their window.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            return self._render(plan)
+
+    def _render(self, plan: Plan) -> Rendered:
+        recipes = plan.recipes
+        crops = plan.crops.to(self.device).permute(0, 3, 1, 2).contiguous()
+        images = _cut(crops, plan.backgrounds.to(self.device), recipes)
+        masks = torch.zeros_like(images[:, :1])
+        if plan.masks is not None:
+            fakes = [row for row, recipe in enumerate(recipes) if recipe.label]
+            masks[fakes], images[fakes] = self._blend(plan, plan.masks, crops, images[fakes])
+        steps = [_leak(recipe) + recipe.degradations for recipe in recipes]
+        spans = torch.tensor([[[0, recipe.window[2]]] * 2 for recipe in recipes])
+        images = degrade(images, spans, steps, self._host)
+        levels, mask_levels = (_view(canvas, spans, recipes).to(torch.uint8) for canvas in (images, masks))
+        return Rendered(levels, mask_levels[:, 0], self._numbers([recipe.label for recipe in recipes]))
+
+    def _blend(self, plan: Plan, mask_plan: MaskPlan, crops: Tensor, backgrounds: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (F, 1, W, W) and blended images of the fakes, from their backgrounds (F, 3, W, W); all are levels."""
+        recipes = [recipe for recipe in plan.recipes if recipe.label]
+        masks = make_masks(recipes, mask_plan, self.device)[:, None]
+        spans = _spans(masks, plan.recipes)
+        for row, recipe in enumerate(recipes):
+            if recipe.blend == "multiband":  # which reaches beyond the mask
+                spans[row] = torch.tensor([0, recipe.window[2]])
+        foregrounds = self._change(_place(plan, recipes, crops, spans, masks.shape[-1]), spans, recipes)
+        foregrounds = _by_name(COLOURS, [recipe.colour for recipe in recipes], foregrounds, backgrounds, masks > 127)
+        alphas = masks * self._numbers([recipe.ratio / 255 for recipe in recipes])[:, None, None, None]
+        sides = self._numbers([recipe.window[2] for recipe in recipes])
+        names = [recipe.blend for recipe in recipes]
+        return masks, _by_name(BLENDS, names, foregrounds, backgrounds, alphas, sides)
+
+    def _change(self, foregrounds: Tensor, spans: Tensor, recipes: Sequence[Recipe]) -> Tensor:
+        """Change the self-blended foregrounds within their spans."""
+        changes = [recipe.source for recipe in recipes]
+        gains, offsets = (
+            self._numbers(triples)[..., None, None]
+            for triples in ([change.gain for change in changes], [change.offset for change in changes])
+        )
+        return degrade(
+            to_levels(foregrounds * gains + offsets), spans, [change.steps for change in changes], self._host
+        )
+
+    def _numbers(self, numbers: Sequence[object]) -> Tensor:
+        return torch.tensor(numbers, device=self.device)
+
+
+def _cut(crops: Tensor, places: Tensor, recipes: Sequence[Recipe]) -> Tensor:
+    """The recipes' windows of the crops (U, 3, 317, 317) at `places` (N,): (N, 3, W, W) levels.
+
+    W is the side of the widest; narrower ones go on beyond theirs.
+    """
+    windows = torch.tensor([recipe.window for recipe in recipes])
+    pixels = (windows[:, :2, None] + torch.arange(int(windows[:, 2].max()))).clamp(max=CROP_SIZE - 1).to(crops.device)
+    channels = torch.arange(3, device=crops.device)[:, None, None]
+    columns, rows = pixels[:, 0, None, None], pixels[:, 1, None, :, None]
+    return crops[places[:, None, None, None], channels, rows, columns].float()
+
+
+def _spans(masks: Tensor, recipes: Sequence[Recipe]) -> Tensor:
+    """Where the fakes' masks (F, 1, W, W) are above 0: (F, 2, 2) on the host.
+
+    Raises:
+        UnusableMasksError: Masks that `generate.render` would refuse.
+    """
+    seen = torch.cat([masks.any(3), masks.any(2)], 1).int()
+    first, last = seen.argmax(2), masks.shape[-1] - seen.flip(2).argmax(2)
+    covered = (masks > 127).sum((1, 2, 3)).tolist()
+    fakes = [row for row, recipe in enumerate(recipes) if recipe.label]
+    shares = {row: count / recipes[row].window[2] ** 2 for row, count in zip(fakes, covered, strict=True)}
+    if unusable := [row for row, share in shares.items() if not MIN_MASK <= share < 1]:
+        raise UnusableMasksError(unusable)
+    return torch.stack([first, last - first], 2).cpu()
+
+
+def _place(plan: Plan, recipes: Sequence[Recipe], crops: Tensor, spans: Tensor, side: int) -> Tensor:
+    """The foregrounds, laid on their backgrounds: (F, 3, side, side) levels."""
+    placed = torch.empty((len(recipes), 3, side, side), device=crops.device)
+    corners = spans[:, [1, 0], 0].numpy()
+    for name, rows in _rows_by_name([recipe.interpolation for recipe in recipes]):
+        sources = crops[plan.foregrounds[rows].to(crops.device)]
+        placed[rows] = place(sources, plan.matrices[rows], corners[rows], side, name)
+    return placed
+
+
+def _by_name(methods: Mapping[str, Callable[..., Tensor]], names: Sequence[str], *inputs: Tensor) -> Tensor:
+    """Methods of tensors (F, …), each on the rows that name it; the result is like the first input."""
+    result = torch.empty_like(inputs[0])
+    for name, rows in _rows_by_name(names):
+        result[rows] = methods[name](*(values[rows] for values in inputs))
+    return result
+
+
+def _rows_by_name(names: Sequence[str]) -> list[tuple[str, list[int]]]:
+    return [(name, [row for row, own in enumerate(names) if own == name]) for name in sorted(set(names))]
+
+
+def _leak(recipe: Recipe) -> tuple[Degradation, ...]:
+    """What the fakes alone go through, where the authors' fault is reproduced."""
+    return (Degradation("resample", recipe.leak_px / CROP_SIZE, "area-linear"),) if recipe.leak_px else ()
+
+
+def _view(images: Tensor, spans: Tensor, recipes: Sequence[Recipe]) -> Tensor:
+    """The windows (N, channels, W, W) as views (N, channels, 256, 256), mirrored as the recipes say."""
+    target = torch.tensor([0, VIEW_SIZE], device=images.device).expand_as(spans)
+    views = resize(images, "linear", spans.to(images.device), target, VIEW_SIZE)
+    for axis, flips in ((3, [recipe.flip for recipe in recipes]), (2, [recipe.flip_vertical for recipe in recipes])):
+        mirrored = torch.tensor(flips, device=views.device)[:, None, None, None]
+        views = torch.where(mirrored, views.flip(axis), views)
+    return views
