@@ -8,14 +8,14 @@ import time
 import cv2
 import pytest
 
-from facexray.blending.parallel import CHUNK, in_order
+from facexray.blending.parallel import in_order
 from facexray.errors import BlendError
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_come_in_the_order_of_the_numbers(workers):
-    numbers = range(5, 5 + 25 * CHUNK + 1)
-    assert list(in_order(operator.neg, numbers, workers)) == [-number for number in numbers]
+def test_results_come_in_the_order_of_the_tasks(workers):
+    tasks = range(5, 250)
+    assert list(in_order(operator.neg, tasks, workers)) == [-task for task in tasks]
 
 
 def test_nothing_to_do_starts_nothing():
@@ -25,7 +25,7 @@ def test_nothing_to_do_starts_nothing():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_errors_come_through(workers):
     with pytest.raises(TypeError):
-        list(in_order(len, range(3 * CHUNK), workers))
+        list(in_order(len, range(30), workers))
 
 
 def test_this_process_computes_on_one_core_and_is_left_as_it_was():
@@ -37,14 +37,14 @@ def test_this_process_computes_on_one_core_and_is_left_as_it_was():
 def test_a_worker_that_is_killed_is_told():
     """As the system does to one that takes too much memory; the owner must not wait for it for ever."""
     with pytest.raises(BlendError, match="fewer --workers"):
-        list(in_order(os._exit, range(1, 3 * CHUNK), 2))
+        list(in_order(os._exit, range(1, 30), 2))
 
 
 OWNER = """
 import os, sys, time
 from facexray.blending.parallel import in_order
 
-def pid(number):
+def pid(task):
     return os.getpid()
 
 if __name__ == "__main__":

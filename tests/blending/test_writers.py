@@ -13,7 +13,7 @@ from PIL import Image
 from facexray.blending.command import blend
 from facexray.blending.generate import render, render_both, view_of
 from facexray.blending.recipe import Recipe
-from facexray.blending.writers import hdf5, is_blended_set, manifest, read_blended, webdataset
+from facexray.blending.writers import is_blended_set, manifest, parts, read_blended, webdataset
 from facexray.errors import StoreError
 
 COUNT = 12
@@ -25,7 +25,7 @@ def sets(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(webdataset, "SHARD_SAMPLES", 5)
-        patch.setattr(hdf5, "PART_SAMPLES", 5)
+        patch.setattr(parts, "PART_SAMPLES", 2)
         yield {
             form: blend(store.path, COUNT, folder / form, format=form, seed=3)
             for form in ("tree", "hdf5", "webdataset")

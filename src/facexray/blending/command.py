@@ -104,18 +104,19 @@ def _verify(blended: Path, store: Path | None, samples: int) -> Path:
 def _make(out: Path, about: dict[str, Any], source: Source, workers: int) -> None:
     """Make what is missing of the set whose manifest is `about`."""
     form, count = FORMATS[about["settings"]["format"]], about["settings"]["count"]
-    missing = form.missing(out, count)
+    parts = form.missing(out, count)
+    missing = sum(map(len, parts))
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if about["complete"] and not missing:
         console.print(f"{out}: all {count} samples are there already")
         return
-    if len(missing) < count:
-        console.print(f"{out}: {count - len(missing)} of {count} samples are there already; going on")
-    check_space(out, len(missing), form.space(len(missing), count))
+    if missing < count:
+        console.print(f"{out}: {count - missing} of {count} samples are there already; going on")
+    check_space(out, missing, form.space(missing, count))
     manifest.write(out, {**about, "complete": False})
-    with closing(in_order(partial(form.make, source), missing, workers)) as made:
-        shown = track(made, "blending", len(missing), console=console, transient=True)
-        form.write(out, manifest.undated(about), shown)
+    with closing(in_order(partial(form.make, source, out), parts, workers)) as made:
+        shown = track(made, "blending", len(parts), console=console, transient=True)
+        form.write(out, manifest.undated(about), iter(shown))
     manifest.check_store(source.faces.path, about)
     counts = Counter(LABELS[label] for label in form.labels(out, count))
     manifest.write(out, {**about, "complete": True, "counts": {name: counts[name] for name in LABELS}})

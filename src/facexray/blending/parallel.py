@@ -1,4 +1,4 @@
-"""Work on numbers in several processes; the results come in order."""
+"""Work in several processes; the results come in order."""
 
 from __future__ import annotations
 
@@ -16,40 +16,39 @@ from typing import Any, TypeVar
 from facexray.errors import BlendError
 from facexray.workers import one_thread, start_worker
 
-CHUNK = 8
-"""Numbers that a worker takes at once."""
 WINDOW = 3
-"""Chunks per worker under way at once, so that memory does not grow with the set."""
+"""Tasks per worker under way at once, so that memory does not grow with their number."""
 
-T = TypeVar("T")
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 
 
-def in_order(work: Callable[[int], T], numbers: Sequence[int], workers: int) -> Generator[T]:
-    """The result of `work` for every number, in their order; each process computes on one core.
+def in_order(work: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], workers: int) -> Generator[ResultT]:
+    """The result of `work` for every task, in their order; each process computes on one core.
 
     Args:
-        work: Pure, and picklable: it is sent to every worker once.
-        numbers: What it is called with.
-        workers: Processes; with 1, or for a single chunk, it runs in this one.
+        work: Picklable: it is sent to every worker once.
+        tasks: What it is called with.
+        workers: Processes; with 1, or for a single task, it runs in this one.
 
     Raises:
         BlendError: A worker was killed, for example for want of memory.
     """
-    if workers == 1 or len(numbers) <= CHUNK:
+    if workers == 1 or len(tasks) <= 1:
         with one_thread():
-            yield from map(work, numbers)
+            yield from map(work, tasks)
         return
     context = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang
     executor = ProcessPoolExecutor(workers, context, _start, (work,))
-    waiting: deque[Future[list[T]]] = deque()
+    waiting: deque[Future[ResultT]] = deque()
     try:
-        for start in range(0, len(numbers), CHUNK):
+        for task in tasks:
             with _without_interrupts():
-                waiting.append(executor.submit(_work_on, numbers[start : start + CHUNK]))
+                waiting.append(executor.submit(_work_on, task))
             if len(waiting) == WINDOW * workers:
-                yield from waiting.popleft().result()
+                yield waiting.popleft().result()
         while waiting:
-            yield from waiting.popleft().result()
+            yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise BlendError(
             "a worker process ended; if it ran out of memory, use fewer --workers; in a script of your own, "
@@ -72,11 +71,11 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_work: Callable[[int], Any]
+_work: Callable[[Any], Any]
 """What this worker process does."""
 
 
-def _start(work: Callable[[int], Any]) -> None:
+def _start(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
     start_worker()
@@ -90,5 +89,5 @@ def _end_with_owner() -> None:
         os._exit(1)
 
 
-def _work_on(numbers: Sequence[int]) -> list[Any]:
-    return [_work(number) for number in numbers]
+def _work_on(task: Any) -> Any:
+    return _work(task)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from facexray.blending.writers import hdf5, tree, webdataset
-from facexray.blending.writers.sample import Encoded, LabelledView, Source
+from facexray.blending.writers.sample import LabelledView, Source
 from facexray.errors import StoreError
 
 
@@ -18,14 +18,14 @@ class Format(Protocol):
     def space(self, missing: int, count: int) -> int:
         """Bytes that so many missing samples of so many take on disk, at most."""
 
-    def make(self, source: Source, number: int) -> Encoded:
-        """Draw and encode a sample; runs in the workers."""
+    def missing(self, folder: Path, count: int) -> list[Sequence[int]]:
+        """The samples below `count` that are still to be made, as the numbers of one part after the other."""
 
-    def missing(self, folder: Path, count: int) -> list[int]:
-        """The numbers below `count` that are still to be made."""
+    def make(self, source: Source, folder: Path, part: Sequence[int]) -> None:
+        """Draw the samples of a part and write them, whole or not at all; runs in the workers."""
 
-    def write(self, folder: Path, about: dict[str, Any], made: Iterable[Encoded]) -> None:
-        """Write the missing samples, which come in order; a kill at any moment leaves whole ones."""
+    def write(self, folder: Path, about: dict[str, Any], made: Iterator[object]) -> None:
+        """Put the set together; `made` makes the missing parts in order, one each time it goes on."""
 
     def labels(self, folder: Path, count: int) -> list[int]:
         """The label of every sample of a whole set."""

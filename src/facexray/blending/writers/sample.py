@@ -1,4 +1,4 @@
-"""One sample of a blended set: drawn, encoded for writing, and read back."""
+"""One sample of a blended set: drawn, and read back."""
 
 from __future__ import annotations
 
@@ -48,16 +48,6 @@ class Source:
     def both(self, number: int) -> tuple[Sample, Layers]:
         """The sample of this number, and the layers that it is made of."""
         return draw_both(self.config, self.pool, self.faces, self.seed, 0, number)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One sample as the bytes that one format writes."""
-
-    number: int
-    """In the set, from 0."""
-    files: dict[str, bytes]
-    """By the names that the format gives them."""
 
 
 @dataclass(frozen=True)

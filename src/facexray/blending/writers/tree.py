@@ -12,8 +12,9 @@ fake/000005/background.png    a fake's face that was kept, as it looks in the sa
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ import numpy as np
 
 from facexray.blending.generate import view_of
 from facexray.blending.hull import Mask
+from facexray.blending.writers.parts import parts_of
 from facexray.blending.writers.sample import (
     IMAGE_BYTES,
     LABELS,
     REST_BYTES,
-    Encoded,
     LabelledView,
     Source,
     decode_mask,
@@ -42,53 +43,36 @@ def space(missing: int, count: int) -> int:
     return missing * (2 * IMAGE_BYTES + REST_BYTES)
 
 
-def make(source: Source, number: int) -> Encoded:
-    """Draw a sample; its files are those of a fake's folder, or a real one's two by their suffixes."""
-    sample, layers = source.both(number)
-    recipe = recipe_bytes(sample)
-    if not sample.label:
-        return Encoded(number, {".json": recipe, ".png": encode_image(sample.image, ".png")})
-    pictures = {
-        "background.png": view_of(layers.background, sample.recipe),
-        "foreground.png": view_of(layers.foreground, sample.recipe),
-        "mask.png": sample.mask_levels,
-        "blended.png": sample.image,
-        "xray.png": np.rint(sample.xray * 255).astype(np.uint8),
-    }
-    files = {name: encode_image(picture, ".png") for name, picture in pictures.items()}
-    return Encoded(number, {**files, "recipe.json": recipe})
-
-
-def missing(folder: Path, count: int) -> list[int]:
-    """The numbers below `count` that are still to be made."""
+def missing(folder: Path, count: int) -> list[Sequence[int]]:
+    """The numbers that are still to be made, as parts."""
     real, recipes, fake = (
         {path.stem for path in folder.glob(these)} for these in ("real/*.png", "real/*.json", "fake/*")
     )
     there = (real & recipes) | fake
-    return [number for number in range(count) if name_of(number) not in there]
+    return parts_of([number for number in range(count) if name_of(number) not in there])
 
 
-def labels(folder: Path, count: int) -> list[int]:
-    """The label of every sample of a whole set."""
-    fakes = {path.name for path in folder.glob("fake/*")}
-    return [int(name_of(number) in fakes) for number in range(count)]
-
-
-def write(folder: Path, about: dict[str, Any], made: Iterable[Encoded]) -> None:
-    """Write samples, each whole or not at all: a real one is there when its image is, which comes last."""
-    for name in LABELS:
-        (folder / name).mkdir(exist_ok=True)
-    for sample in made:
-        name = name_of(sample.number)
-        if ".png" in sample.files:
-            for suffix, data in sample.files.items():
-                write_bytes(folder / "real" / f"{name}{suffix}", data)
+def make(source: Source, folder: Path, part: Sequence[int]) -> None:
+    """Draw samples and write each, whole or not at all: a real one is there when its image is, which comes last."""
+    for number in part:
+        sample, layers = source.both(number)
+        name, recipe, image = name_of(number), recipe_bytes(sample), encode_image(sample.image, ".png")
+        if sample.label:
+            pictures = {
+                "background.png": view_of(layers.background, sample.recipe),
+                "foreground.png": view_of(layers.foreground, sample.recipe),
+                "mask.png": sample.mask_levels,
+                "xray.png": np.rint(sample.xray * 255).astype(np.uint8),
+            }
+            files = {name: encode_image(picture, ".png") for name, picture in pictures.items()}
+            _write_folder(folder / "fake" / name, {**files, "blended.png": image, "recipe.json": recipe})
         else:
-            _write_folder(folder / "fake" / name, sample.files)
+            write_bytes(folder / "real" / f"{name}.json", recipe)
+            write_bytes(folder / "real" / f"{name}.png", image)
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    temporary = folder.with_name(f".{folder.name}.part")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     temporary.mkdir()
     try:
         for name, data in files.items():
@@ -96,6 +80,20 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write(folder: Path, about: dict[str, Any], made: Iterator[object]) -> None:
+    """Have all samples made: they are where they belong then."""
+    for name in LABELS:
+        (folder / name).mkdir(exist_ok=True)
+    for _ in made:
+        pass
+
+
+def labels(folder: Path, count: int) -> list[int]:
+    """The label of every sample of a whole set."""
+    fakes = {path.name for path in folder.glob("fake/*")}
+    return [int(name_of(number) in fakes) for number in range(count)]
 
 
 def read(folder: Path, numbers: Iterable[int]) -> Iterator[LabelledView]:
