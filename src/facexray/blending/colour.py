@@ -47,7 +47,8 @@ def match_lab(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
     lab_f, lab_b = (_lab(image) for image in (foreground, background))
     gain, shift = _gain_and_shift(lab_f, lab_b, inside)
     matched = cv2.cvtColor(cv2.transform(lab_f, _affine(np.diag(gain), shift)), cv2.COLOR_LAB2RGB)
-    return np.asarray(np.clip(np.multiply(matched, np.float32(255)), 0, 255), np.float32)
+    pixels = np.multiply(matched, np.float32(255))
+    return np.asarray(np.clip(pixels, 0, 255, out=pixels), np.float32)
 
 
 def match_covariance(foreground: RGB, background: RGB, inside: Mask) -> Pixels:

@@ -77,7 +77,7 @@ class BlendConfig:
     """Largest shares of the crop's side by which it is moved in x and y."""
     jitter_others: bool = False
     """Whether another's face is jittered as a self-blended one is."""
-    interpolation: Choice = field(default_factory=lambda: {"linear": 7.0, "cubic": 1.0})
+    interpolation: Choice = "linear"
     """How a moved foreground is resampled: linear, cubic, lanczos."""
     hull: Choice = field(default_factory=lambda: dict.fromkeys(HULLS, 1.0))
     """The region that the initial mask fills: whole, without_forehead, components, extended, forehead, inner,
