@@ -97,10 +97,10 @@ def _create_datasets(file: h5py.File, count: int) -> None:
 
 
 def _copy(path: Path, part: Sequence[int], file: h5py.File) -> None:
-    rows = []
+    images, masks, rows = file["images"].id, file["masks"].id, []
     for number, files in read_tar(path, part, {"cls", "json", "image", "mask"}):
-        file["images"].id.write_direct_chunk((number, 0, 0, 0), files["image"])
-        file["masks"].id.write_direct_chunk((number, 0, 0), files["mask"])
+        images.write_direct_chunk((number, 0, 0, 0), files["image"])
+        masks.write_direct_chunk((number, 0, 0), files["mask"])
         rows.append((int(files["cls"]), json.loads(files["json"])["background"], files["json"]))
     here = slice(part[0], part[-1] + 1)
     file["labels"][here], file["backgrounds"][here], file["recipes"][here] = zip(*rows, strict=True)
