@@ -145,7 +145,7 @@ def run_until_killed(store, out, form, where="facexray.blending.command.in_order
     ("form", "where", "after"),
     [
         *[(form, "facexray.blending.command.in_order", 4) for form in FORMATS],
-        ("hdf5", "facexray.blending.writers.hdf5.read_tar", 19),
+        ("hdf5", "facexray.blending.writers.hdf5.read_tar", 25),
         ("webdataset", "pathlib.Path.unlink", 6),
         *[(form, "pathlib.Path.replace", 7) for form in FORMATS],
     ],
@@ -164,6 +164,32 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(store, whole, tmp_pat
     kept = [path for path in begun if path.exists()]  # parts are gone by now
     assert kept or form != "tree"
     assert all(path.stat().st_mtime_ns == begun[path] for path in kept), "made again"
+
+
+@pytest.mark.parametrize("form", ["hdf5", "webdataset"])
+def test_parts_that_a_killed_run_made_are_not_made_again(store, small_shards, tmp_path, form, monkeypatch):
+    def recorded(source, folder, part):
+        made.append(list(part))
+        make(source, folder, part)
+
+    made, module = [], formats.FORMATS[form]
+    make = module.make
+    run_until_killed(store, tmp_path / "set", form)
+    monkeypatch.setattr(module, "make", recorded)
+    blend(store.path, COUNT, tmp_path / "set", format=form, seed=SEED)
+    assert made == [[20, 21, 22, 23], [24, 25]]
+
+
+def test_parts_of_a_shard_that_is_whole_are_removed(store, small_shards, tmp_path, monkeypatch):
+    def watched(*args):
+        for result in in_order(*args):
+            left.append(len(list((tmp_path / "set" / "parts").iterdir())))
+            yield result
+
+    in_order, left = command.in_order, []
+    monkeypatch.setattr(command, "in_order", watched)
+    blend(store.path, COUNT, tmp_path / "set", format="webdataset", seed=SEED)
+    assert left == [1, 2, 1, 2, 1, 2, 1]
 
 
 @EACH_FORMAT

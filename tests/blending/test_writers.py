@@ -230,3 +230,17 @@ def test_a_place_without_a_set_says_how_to_make_one(tmp_path):
     assert not is_blended_set(tmp_path)
     with pytest.raises(StoreError, match="facexray blend"):
         list(read_blended(tmp_path))
+
+
+def test_a_part_is_awaited_even_if_a_later_one_comes_first(tmp_path):
+    def made():
+        for part in ([4, 5], [2, 3], [0, 1]):
+            parts.write_part(tmp_path, part, [{"cls": b"0"}, {"cls": b"1"}])
+            yield
+
+    (tmp_path / "parts").mkdir()
+    makes = made()
+    assert list(parts.read_tar(parts.await_part(tmp_path, [2, 3], makes), [3], {"cls"})) == [(3, {"cls": b"1"})]
+    assert not parts.part_path(tmp_path, [0, 1]).exists()
+    with pytest.raises(FileNotFoundError):
+        parts.await_part(tmp_path, [6, 7], makes)
