@@ -113,7 +113,7 @@ def test_in_evaluation_a_view_stands_for_itself(net, views, output):
     torch.testing.assert_close(alone.class_logits[0], output.class_logits[1], atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("backbone", ["hrnet_w19", "resnet18", "w48", ""])
+@pytest.mark.parametrize("backbone", ["hrnet_w19", "w48", ""])
 def test_an_unknown_backbone_is_answered_with_the_known_ones(backbone):
-    with pytest.raises(SettingsError, match=rf"'{backbone}' is not one of: .*hrnet_w18_small.*hrnet_w48"):
+    with pytest.raises(SettingsError, match=rf"'{backbone}'.*hrnet_w18_small.*hrnet_w48"):
         FaceXrayNet(NetworkConfig(backbone=backbone))

@@ -79,7 +79,11 @@ class BlendConfig:
     """Whether another's face is jittered as a self-blended one is."""
     interpolation: Choice = "linear"
     """How a moved foreground is resampled: linear, cubic, lanczos."""
-    hull: Choice = field(default_factory=lambda: dict.fromkeys(HULLS, 1.0))
+    hull: Choice = field(
+        default_factory=lambda: dict.fromkeys(
+            ("whole", "without_forehead", "components", "forehead", "inner", "mouth"), 1.0
+        )
+    )
     """The region that the initial mask fills: whole, without_forehead, components, extended, forehead, inner,
     inner_without_brows, mouth."""
     grid_nodes_range: tuple[int, int] = (4, 4)
@@ -98,16 +102,26 @@ class BlendConfig:
     """Sigma of the Gaussian, drawn evenly in its logarithm."""
     feather_range_px: tuple[float, float] = (3.0, 40.0)
     """Width of the ramp, drawn evenly in its logarithm."""
-    colour: Choice = field(default_factory=lambda: {"lab": 2.0, "rgb": 1.0, "none": 1.0})
+    colour: Choice = field(default_factory=lambda: {"lab": 4.0, "covariance": 4.0, "rgb": 2.0, "none": 1.0})
     """How another's face takes the background's colour: none, mean, rgb, lab, covariance, histogram."""
     blend: Choice = "alpha"
     """alpha (equation 1), poisson, multiband."""
     degradations: dict[str, Chance] = field(
-        default_factory=lambda: {"resample": Chance(0.5, 0.25, 1.0), "jpeg": Chance(0.5, 40, 100)}
+        default_factory=lambda: {
+            "blur": Chance(0.1, 0.3, 1.5),
+            "resample": Chance(0.5, 0.25, 1.0),
+            "gaussian_noise": Chance(0.1, 0.5, 6),
+            "brightness": Chance(0.2, -25, 25),
+            "contrast": Chance(0.2, 0.8, 1.2),
+            "h264": Chance(0.05, 15, 36),
+            "jpeg": Chance(0.5, 30, 100),
+        }
     )
     """Kinds, real and fake alike, each {prob, low, high}: blur, sharpen, resample, gaussian_noise, poisson_noise,
     brightness, contrast, hue, webp, h264, jpeg; {} for none."""
-    resample_kernels: Choice = field(default_factory=lambda: {"nearest-linear": 1.0, "linear-linear": 1.0})
+    resample_kernels: Choice = field(
+        default_factory=lambda: {"nearest-linear": 1.0, "linear-linear": 1.0, "area-cubic": 2.0}
+    )
     """Kernels down-up of the degradation resample: nearest, linear, area, cubic, lanczos."""
     jpeg_subsampling: Choice = "420"
     """Chroma subsampling of the degradation jpeg: 420, 444."""

@@ -17,6 +17,8 @@ from facexray.faces.neighbours import FacePool
 
 REAL, FAKE = 0, 1
 
+SBI_COLOUR_PROB = 0.3
+"""How often a self-blended foreground changes its contrast by channel, and how often its brightness."""
 SBI_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 """Factors on the mask of self-blended images, each as often as it stands here (SBI, section 3.1)."""
 LEAK_RANGE_PX = (128, CROP_SIZE)
@@ -168,7 +170,10 @@ def _draw_self(
     steps = [_draw_sharpness(rng)]
     if rng.random() < 0.5:
         steps.append(Degradation("jpeg", _whole((40, 100), rng), "420"))
-    source = SourceChange(_triple(0.9, 1.1, rng), _triple(-18, 18, rng), tuple(steps))
+    # Were its colour always changed, a network would learn little else of the face onto itself.
+    gain = _triple(0.9, 1.1, rng) if rng.random() < SBI_COLOUR_PROB else (1.0, 1.0, 1.0)
+    offset = _triple(-18, 18, rng) if rng.random() < SBI_COLOUR_PROB else (0.0, 0.0, 0.0)
+    source = SourceChange(gain, offset, tuple(steps))
     return {
         "foreground": pool.ids[background],
         "jitter": _draw_jitter(config, rng),

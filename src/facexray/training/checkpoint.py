@@ -57,7 +57,8 @@ def load_model(folder: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     """
     try:
         card: dict[str, Any] = json.loads((folder / "best.json").read_text(encoding="utf-8"))
-        net = FaceXrayNet(NetworkConfig(**card["settings"]["network"]))
+        network = NetworkConfig(**{**card["settings"]["network"], "pretrained": None})
+        net = FaceXrayNet(network)
         weights = load_file(folder / "best.safetensors")
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder}: no trained run here ({error}); make one with: facexray train") from error

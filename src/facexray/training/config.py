@@ -10,13 +10,20 @@ from facexray.errors import SettingsError
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The network: a backbone with four branches, the paper's X-ray head, a class head."""
+    """The network: a backbone, the X-ray head on its feature maps, a class head."""
 
     backbone: str = "hrnet_w18_small"
-    """An HRNet of timm's: hrnet_w18_small, hrnet_w18, hrnet_w32, hrnet_w48, …"""
-    class_head: Literal["paper", "features"] = "paper"
+    """A network of timm's: an HRNet (hrnet_w18_small, hrnet_w18, hrnet_w32, hrnet_w48, …), or any other that gives
+    feature maps (mobilenetv2_100, efficientnet_b4, vit_small_patch14_reg4_dinov2, …)."""
+    pretrained: str | None = None
+    """The backbone's first weights: hub (timm's own, downloaded), or a file: timm's, the official
+    hrnetv2_w*_imagenet_pretrained.pth, torchvision's mobilenet_v2-*.pth; random where not given."""
+    tune: Literal["all", "norms"] = "all"
+    """What of the backbone learns: all, or norms, its normalisation layers; the heads always do."""
+    class_head: Literal["paper", "features", "mean", "max", "top_k"] = "paper"
     """paper: global average pooling of the predicted X-ray, then a fully connected layer; features: the same
-    layer on the mean and maximum of the backbone's branches, which learns sooner."""
+    layer on the mean and maximum of the backbone's feature maps, which learns sooner; mean, max, top_k: the
+    predicted X-ray's own mean, its maximum, or the mean of its highest 1 %, with nothing to learn."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,11 @@ class OptimConfig:
     """Of AdamW."""
     clip_norm: float = 3.0
     """Largest norm of the gradient."""
+    patch_iterations: int = 0
+    """How many iterations, the first ones, see patches of the views: the traces of a blend are local, and from random
+    weights a patch teaches as much in a quarter of the time."""
+    patch_px: int = 128
+    """Side of a patch, a multiple of 32 in [64, 256]."""
     xray_weight: float = 100.0
     """λ of the loss λ·L_b + L_c (paper, section 3.3)."""
 
@@ -47,6 +59,8 @@ class OptimConfig:
                 "optim: iterations must be at least 1 and batch_size an even number of at least 2, "
                 f"got {self.iterations} and {self.batch_size}"
             )
+        if self.patch_iterations < 0 or self.patch_px % 32 or not 64 <= self.patch_px <= 256:
+            raise SettingsError("optim: patch_iterations must be at least 0 and patch_px 64, 96, … or 256")
         if self.lr <= 0 or self.clip_norm <= 0 or self.xray_weight < 0:
             raise SettingsError("optim: lr and clip_norm must be above 0 and xray_weight at least 0")
 

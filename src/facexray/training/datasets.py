@@ -69,6 +69,21 @@ def collate(pairs: Sequence[Pair]) -> Batch:
     return views, xrays, torch.tensor([sample.label for sample in samples])
 
 
+def cut_patches(batch: Batch, side: int, rng: np.random.Generator) -> Batch:
+    """A patch of each view, the same for a real image and its twin; fake where a blend's boundary runs through it.
+
+    Args:
+        batch: Of pairs, as `collate` makes it.
+        side: Of the patches, in pixels.
+        rng: The dice.
+    """
+    views, xrays, labels = batch
+    corners = rng.integers(0, views.shape[-1] - side + 1, (len(labels) // 2, 2)).repeat(2, 0).tolist()
+    views = torch.stack([v[:, y : y + side, x : x + side] for v, (x, y) in zip(views, corners, strict=True)])
+    xrays = torch.stack([b[y : y + side, x : x + side] for b, (x, y) in zip(xrays, corners, strict=True)])
+    return views.contiguous(memory_format=torch.channels_last), xrays, labels * (xrays.amax((1, 2)) > 0.5)
+
+
 class PairSampler:
     """The pair numbers of one process, from an iteration on: no pair comes twice, to any process."""
 

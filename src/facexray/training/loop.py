@@ -29,6 +29,7 @@ from facexray.training.datasets import (
     Pair,
     PairSampler,
     collate,
+    cut_patches,
     faces_sha256,
     hold_out,
     training_loader,
@@ -88,7 +89,8 @@ def setup(
     train_faces, val_faces = (None, None) if val_store else hold_out(train_store)
     torch.manual_seed(seed)
     net = FaceXrayNet(network).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
+    learning = [weight for weight in net.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=optim.lr, weight_decay=optim.weight_decay)
     settings = {"blending": blending, "network": network, "optim": optim, "run": run, "seed": seed}
     about = provenance("train", settings)
     about["data"] = {
@@ -176,6 +178,9 @@ def fit(training: Training) -> None:
 
 
 def _step(training: Training, batch: Batch) -> tuple[float, float]:
+    optim, iteration = training.optim, training.progress.iteration
+    if iteration < optim.patch_iterations:
+        batch = cut_patches(batch, optim.patch_px, np.random.default_rng((training.pairs.seed, iteration)))
     views, xrays, labels = batch
     for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(training.optim, training.progress.iteration)
