@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import Literal
 
 from facexray.errors import SettingsError
+from facexray.faces.crop import VIEW_SIZE
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,54 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class DataConfig:
+    """What a batch holds beside a store's blended images."""
+
+    fakes: Path | None = None
+    """Face store of given fakes with their masks, made by prepare --masks: "FF++ & BI" of the paper."""
+    fakes_share: float = 0.5
+    """Share of the fake images that are given ones, where there are any."""
+    paired: bool = True
+    """Whether a blended image comes with its background, degraded alike, as its real; else with any other real."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from.
+
+        Raises:
+            SettingsError: Names the setting.
+        """
+        if not 0 < self.fakes_share <= 1:
+            raise SettingsError(f"data: fakes_share must be in (0, 1], got {self.fakes_share:g}")
+
+
+@dataclass(frozen=True)
 class OptimConfig:
     """The loss, the optimiser and the schedule."""
 
     iterations: int = 200_000
     """Optimiser steps."""
     batch_size: int = 32
-    """Images a step over all processes; half are real, half their blended twins, so it must be even."""
+    """Images a step over all processes; half are real, half fake, so it must be even."""
+    accumulate: int = 1
+    """Parts into which each process divides its share of a batch, where memory is short."""
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    """adam is the paper's."""
     lr: float = 2e-4
-    """Highest learning rate; warmed up over the first 2 % of the iterations, then falling to 0 by a cosine."""
+    """Highest learning rate."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Of adamw."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the learning rate falls to 0 over the last part of the iterations: by a cosine, or in a line."""
+    warm_up: float = 0.02
+    """First part of the iterations, over which the learning rate rises; with 0.3 and a cosine: one cycle."""
+    decay: float = 0.98
+    """Last part of the iterations, over which it falls."""
+    freeze_iterations: int = 0
+    """How many iterations, the first ones, train the heads alone: the backbone rests, its BatchNorm statistics too."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights, which is then what is validated and kept; 0 for none."""
     clip_norm: float = 3.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; 0 for no limit."""
     patch_iterations: int = 0
     """How many iterations, the first ones, see patches of the views: the traces of a blend are local, and from random
     weights a patch teaches as much in a quarter of the time."""
@@ -52,17 +90,37 @@ class OptimConfig:
         """Refuse what cannot be trained with.
 
         Raises:
-            SettingsError: Names the setting.
+            SettingsError: Names every setting that is out of its range.
         """
-        if self.iterations < 1 or self.batch_size < 2 or self.batch_size % 2:
-            raise SettingsError(
-                "optim: iterations must be at least 1 and batch_size an even number of at least 2, "
-                f"got {self.iterations} and {self.batch_size}"
-            )
-        if self.patch_iterations < 0 or self.patch_px % 32 or not 64 <= self.patch_px <= 256:
-            raise SettingsError("optim: patch_iterations must be at least 0 and patch_px 64, 96, … or 256")
-        if self.lr <= 0 or self.clip_norm <= 0 or self.xray_weight < 0:
-            raise SettingsError("optim: lr and clip_norm must be above 0 and xray_weight at least 0")
+        limits = {
+            "iterations": (1, inf),
+            "batch_size": (2, inf),
+            "accumulate": (1, inf),
+            "weight_decay": (0, inf),
+            "warm_up": (0, 1),
+            "decay": (0, 1),
+            "freeze_iterations": (0, inf),
+            "ema": (0, 0.999999),
+            "clip_norm": (0, inf),
+            "patch_iterations": (0, inf),
+            "patch_px": (64, VIEW_SIZE),
+            "xray_weight": (0, inf),
+        }
+        faults = [
+            f"{name} must be in [{least:g}, {most:g}], got {getattr(self, name):g}"
+            for name, (least, most) in limits.items()
+            if not least <= getattr(self, name) <= most
+        ]
+        if not 0 < self.lr < inf:
+            faults.append(f"lr must be above 0, got {self.lr:g}")
+        if self.batch_size % 2:
+            faults.append(f"batch_size must be even, got {self.batch_size}")
+        if self.patch_px % 32:
+            faults.append(f"patch_px must be a multiple of 32, got {self.patch_px}")
+        if self.warm_up + self.decay > 1:
+            faults.append(f"warm_up and decay must not exceed 1 together, got {self.warm_up:g} and {self.decay:g}")
+        if faults:
+            raise SettingsError(f"optim: {'; '.join(faults)}")
 
 
 @dataclass(frozen=True)
@@ -73,14 +131,22 @@ class RunConfig:
     """The device."""
     devices: int = 1
     """Processes on this machine, one a device."""
+    nodes: int = 1
+    """Machines; under torchrun and Slurm each starts its own processes."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic; bf16-mixed doubles the speed on CPUs and GPUs that have it."""
+    compile: bool = False
+    """Whether torch.compile makes the network faster; it pays on GPUs."""
     workers: int = 1
-    """Processes that make samples."""
+    """Processes that make samples, for each process that trains."""
+    renderer: Literal["numpy", "torch"] = "numpy"
+    """What blends: numpy, in the workers; torch, on the device, for a GPU that the workers would starve."""
+    save_every: int = 500
+    """Iterations between checkpoints, from which --resume goes on."""
     validate_every: int = 500
-    """Iterations between validations; each saves a checkpoint."""
+    """Iterations between validations."""
     validation_pairs: int = 200
-    """Real faces, and their blended twins, in the fixed validation set."""
+    """Real faces, and their blended twins, in each of the fixed validation sets."""
     log_every: int = 20
     """Iterations between progress lines."""
 
@@ -88,9 +154,10 @@ class RunConfig:
         """Refuse what cannot be run.
 
         Raises:
-            SettingsError: Names the setting.
+            SettingsError: Names every setting that is out of its range.
         """
-        least = {"devices": 1, "workers": 0, "validate_every": 1, "validation_pairs": 1, "log_every": 1}
+        counts = ("devices", "nodes", "save_every", "validate_every", "validation_pairs", "log_every")
+        least = {**dict.fromkeys(counts, 1), "workers": 0}
         faults = [f"{name} must be at least {low}" for name, low in least.items() if getattr(self, name) < low]
         if faults:
             raise SettingsError(f"run: {'; '.join(faults)}")
