@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from facexray.blending.config import weights_of
@@ -12,24 +14,34 @@ TEXT = """# {name}
 
 Sees where a face was blended into a photograph, and scores how likely one was. {worth}
 
+Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`.
+
 | | |
 |---|---|
-| file | `{name}.onnx`, SHA-256 `{sha256}` |
+| file | `{name}.onnx`, {megabytes:.1f} MB, opset {opset}, SHA-256 `{sha256}`; the same weights for PyTorch: \
+`{name}.safetensors` |
 | input | `views`: (N, 3, 256, 256) float32 RGB in [0, 1], cut as {convention}; normalisation inside |
 | output | `xray`: (N, 256, 256) predicted Face X-ray in [0, 1]; `score`: (N,) probability of fake |
-| network | {backbone}, class head: {class_head}, from random weights |
+| network | {backbone}, begun from {begun_from}; class head: {class_head} |
 | photographs | {photographs} |
 | learned from | {faces} real faces, blended as they were needed ({mode}); seed {seed} |
 | iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on validation |
 | validated on | {validation_faces} real faces of people not trained on, and forgeries blended from them |
 | made by | `{made_by}`, version {version}, commit `{commit}`, {date}, {machine} |
+| licence | {licence}, of the weights; the photographs keep their own |
 | thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell |
 
-## Scores on the validation set, with 95 % intervals over its faces
+## Scores on the validation sets, with 95 % intervals over their faces
 
 {scores}
 
-The validation set chose the iteration and the thresholds, so these scores lean towards the better. Its
+On the clean set the predicted X-ray finds the pixels of the blending boundary (B > 1/2) with an AP of
+{pixel_AP:.3f}, where chance gives {boundary_share:.3f}. Its mean is {mean_real:.4f} on real images and
+{mean_fake:.4f} on fake ones.
+
+## Limits
+
+The validation sets chose the iteration and the thresholds, so these scores lean towards the better. Their
 forgeries come from the same generator as the training's; forgeries of other makes may be seen worse, or not at
 all. Forgeries without a blend, such as faces generated whole, leave no trace that this model looks for.
 
@@ -41,15 +53,19 @@ all. Forgeries without a blend, such as faces generated whole, leave no trace th
 """
 
 
-def card_text(card: dict[str, Any], sha256: str) -> str:
-    """The model card as Markdown, from the card inside the ONNX file."""
+def card_text(card: dict[str, Any], model: bytes) -> str:
+    """The model card as Markdown, from the card inside the ONNX file and the bytes of that file."""
     settings, data = card["settings"], card["data"]
     return TEXT.format(
         name=card["name"],
         worth=WORTH,
-        sha256=sha256,
+        sha256=hashlib.sha256(model).hexdigest(),
+        megabytes=len(model) / 1e6,
+        opset=card["opset"],
         convention=", ".join(f"{key} {value}" for key, value in card["convention"].items()),
-        **settings["network"],
+        backbone=settings["network"]["backbone"],
+        begun_from=_begun_from(settings["network"].get("pretrained")),
+        class_head=settings["network"]["class_head"],
         photographs=card["photographs"],
         faces=data["faces"],
         validation_faces=data["validation_faces"],
@@ -63,10 +79,18 @@ def card_text(card: dict[str, Any], sha256: str) -> str:
         commit=card["commit"],
         date=card["date"],
         machine=card["machine"],
+        licence=card["licence"],
         **card["thresholds"],
+        **card["xray"],
         scores=_scores(card["validation"]),
         settings=json.dumps(settings, indent=1),
     )
+
+
+def _begun_from(pretrained: str | None) -> str:
+    if pretrained is None:
+        return "random weights"
+    return "timm's weights of its hub" if pretrained == "hub" else f"the weights of `{Path(pretrained).name}`"
 
 
 def _scores(validation: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a run keeps: `last.ckpt` to go on from, `best.safetensors` and `best.json` to use."""
+"""What a run keeps: `last.ckpt` to go on from, and `best.safetensors` to use."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from facexray.errors import ModelError
 from facexray.images import write_bytes
+from facexray.runtime.model import METADATA_KEY
 from facexray.training.config import NetworkConfig
 from facexray.training.network import FaceXrayNet
 
+STATE = ("net", "average", "optimizer", "precision", "rng", "progress", "about")
+"""What a training state holds."""
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state whole or not at all: a kill or a full disk leaves the last good one."""
+    """Write a training state whole or not at all: a kill or a full disk leaves the last good one.
+
+    Raises:
+        ModelError: It cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
         torch.save(state, temporary)
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into the latter
+        good = "the last good checkpoint is still there" if path.exists() else "there is no earlier one"
+        raise ModelError(
+            f"{path}: cannot be written ({error}); {good}: free space and go on with --resume auto"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,34 +49,47 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         raise ModelError(f"{path}: not a checkpoint that can be resumed ({error})") from error
-    missing = {"net", "optimizer", "progress", "about"} - set(state if isinstance(state, dict) else ())
+    missing = set(STATE) - set(state if isinstance(state, dict) else ())
     if missing:
         raise ModelError(f"{path}: not a checkpoint that can be resumed (it lacks {', '.join(sorted(missing))})")
     return state
 
 
-def save_model(folder: Path, net: FaceXrayNet, card: dict[str, Any]) -> None:
-    """Write `best.safetensors` and, beside it, what it is: `best.json`."""
+def save_model(path: Path, net: FaceXrayNet, card: dict[str, Any]) -> None:
+    """Write a network and its card as one file, so that a kill leaves no weights under another's card.
+
+    Args:
+        path: The `.safetensors` file, or the folder of a run, whose `best.safetensors` it then is.
+        net: The network.
+        card: What it is; JSON in the file's metadata.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    write_bytes(folder / "best.safetensors", save(weights))
-    write_bytes(folder / "best.json", json.dumps(card, indent=2, ensure_ascii=False).encode())
+    write_bytes(_model_file(path), save(weights, {METADATA_KEY: json.dumps(card, ensure_ascii=False)}))
 
 
-def load_model(folder: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
-    """The best network of a run, and its card.
+def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
+    """Read what `save_model` wrote: the network, in evaluation mode, and its card.
+
+    Args:
+        path: As for `save_model`.
 
     Raises:
-        ModelError: The folder holds no run, or the weights fit another network.
+        ModelError: No such file, not one of ours or damaged, or the weights fit another network than the card says.
     """
+    file = _model_file(path)
     try:
-        card: dict[str, Any] = json.loads((folder / "best.json").read_text(encoding="utf-8"))
-        network = NetworkConfig(**{**card["settings"]["network"], "pretrained": None})
-        net = FaceXrayNet(network)
-        weights = load_file(folder / "best.safetensors")
+        with safe_open(file, "pt") as stored:
+            card: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        net = FaceXrayNet(NetworkConfig(**{**card["settings"]["network"], "pretrained": None}))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{folder}: no trained run here ({error}); make one with: facexray train") from error
+        raise ModelError(f"{file}: no trained network here ({error}); make one with: facexray train") from error
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"{folder}: the weights fit another network than best.json says ({error})") from error
+        raise ModelError(f"{file}: the weights fit another network than the file's card says ({error})") from error
     return net.eval(), card
+
+
+def _model_file(path: Path) -> Path:
+    return path if path.suffix == ".safetensors" else path / "best.safetensors"

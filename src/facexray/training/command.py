@@ -1,15 +1,61 @@
-"""The commands `train` and `export`, as functions; torch is imported when they run."""
+"""The commands `validate`, `train`, `export` and `push`, as functions; torch is imported when they run."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Literal
 
 from facexray.blending.config import BlendConfig
 from facexray.errors import MissingExtraError, SettingsError
 from facexray.faces.store import FaceStore
-from facexray.images import write_bytes
-from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
+from facexray.training.config import DataConfig, NetworkConfig, OptimConfig, RunConfig
+
+
+def validate(
+    store: Path,
+    out: Path = Path(),
+    val_store: Path | None = None,
+    blending: BlendConfig = BlendConfig(),
+    data: DataConfig = DataConfig(),
+    network: NetworkConfig = NetworkConfig(),
+    optim: OptimConfig = OptimConfig(),
+    run: RunConfig = RunConfig(),
+    seed: int = 0,
+    resume: Literal["no", "auto"] = "no",
+) -> bool:
+    """Try out in about a minute what `train` would do with the same settings, before it takes days.
+
+    Reads the stores, draws samples, builds the network, trains five iterations and validates on few images, writes a
+    checkpoint on the disk of OUT and reads it back, exports to ONNX; prints a line for each, and how long the whole
+    run would take and how much space. Of several devices it tries one. Leaves nothing behind. Needs the extra:
+    pip install 'facexray[train]'.
+
+    Args:
+        store: Face store of real photographs, made by prepare.
+        out: Folder where the run would be.
+        val_store: Face store of people not trained on; without it a tenth of the store's people is held out.
+        blending: How blended images are drawn.
+        data: What stands beside the blended images.
+        network: The network.
+        optim: Loss, optimiser, schedule.
+        run: Devices, precision, validation.
+        seed: Of weights and samples.
+        resume: As it would be given to train.
+
+    Returns:
+        Whether every step passed.
+
+    Raises:
+        MissingExtraError: Torch is not installed.
+    """
+    try:
+        from facexray.training.check import check_training
+        from facexray.training.state import Settings
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"validate needs {error.name}: pip install 'facexray[train]'") from error
+    out = Path(out)
+    settings = Settings(blending, data, network, optim, run, seed)
+    return check_training(lambda: _open(store, out, val_store, resume), out, settings)
 
 
 def train(
@@ -17,27 +63,30 @@ def train(
     out: Path,
     val_store: Path | None = None,
     blending: BlendConfig = BlendConfig(),
+    data: DataConfig = DataConfig(),
     network: NetworkConfig = NetworkConfig(),
     optim: OptimConfig = OptimConfig(),
     run: RunConfig = RunConfig(),
     seed: int = 0,
-    resume: bool = False,
+    resume: Literal["no", "auto"] = "no",
 ) -> Path:
     """Train a network to see where faces were blended, from the real faces of a store.
 
-    Writes into OUT: best.safetensors and best.json (the best validation AUC), last.ckpt, log.csv,
-    validation.csv and run.json. Needs the extra: pip install 'facexray[train]'.
+    Writes into OUT: best.safetensors (the weights with the best validation AUC, and their card), last.ckpt to go on
+    from, log.csv, validation.csv, validation/ with pictures of the predicted X-rays, tensorboard/ and run.json.
+    SIGTERM and Ctrl-C save and stop. Needs the extra: pip install 'facexray[train]'.
 
     Args:
         store: Face store of real photographs, made by prepare.
         out: Folder of the run.
         val_store: Face store of people not trained on; without it a tenth of the store's people is held out.
         blending: How blended images are drawn.
+        data: What stands beside the blended images.
         network: The network.
         optim: Loss, optimiser, schedule.
-        run: Device, precision, validation.
+        run: Devices, precision, validation.
         seed: Of weights and samples.
-        resume: Go on with the run in OUT from its last checkpoint, which every validation saves.
+        resume: With auto, go on from the last checkpoint of the run in OUT, if there is one.
 
     Returns:
         The run's folder, for `export`.
@@ -45,25 +94,29 @@ def train(
     Raises:
         SettingsError: A setting out of range, or OUT holds a run and resume was not said.
         StoreError: A store is missing or too small.
+        ModelError: The loss is not a number any more, or a file of weights does not fit.
         MissingExtraError: Torch is not installed.
     """
     out = Path(out)
-    if (out / "run.json").exists() and not resume:
-        raise SettingsError(f"{out}: holds a run already; say --resume to go on with it, or name another folder")
-    if resume and not (out / "run.json").exists():
-        raise SettingsError(f"{out}: holds no run to go on with; leave --resume out to begin one")
-    stores = (FaceStore(store), FaceStore(val_store) if val_store else None)
-    if stores[1]:
-        _check_disjoint(stores[0], stores[1])
+    faces, val_faces = _open(store, out, val_store, resume)
     try:
         from facexray.training.loop import fit, setup
+        from facexray.training.state import Settings
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'facexray[train]'") from error
     out.mkdir(parents=True, exist_ok=True)
-    training = setup(out, stores, blending, network, optim, run, seed)
-    write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
-    fit(training)
+    fit(setup(out, faces, val_faces, Settings(blending, data, network, optim, run, seed)))
     return out
+
+
+def _open(store: Path, out: Path, val_store: Path | None, resume: str) -> tuple[FaceStore, FaceStore | None]:
+    """The stores of a run that may begin in OUT."""
+    if (out / "run.json").exists() and resume == "no":
+        raise SettingsError(f"{out}: holds a run already; say --resume auto to go on with it, or name another folder")
+    faces, val_faces = FaceStore(store), FaceStore(val_store) if val_store else None
+    if val_faces:
+        _check_disjoint(faces, val_faces)
+    return faces, val_faces
 
 
 def _check_disjoint(store: FaceStore, val_store: FaceStore) -> None:
@@ -77,19 +130,21 @@ def _check_disjoint(store: FaceStore, val_store: FaceStore) -> None:
             )
 
 
-def export(run: Path, out: Path, photographs: str, val_store: Path | None = None) -> Path:
+def export(run: Path, out: Path, photographs: str, licence: str = "apache-2.0", val_store: Path | None = None) -> Path:
     """Export a trained run as one ONNX file that detect and evaluate run without PyTorch.
 
-    The file carries the model card, which is also written beside it as Markdown: data, settings, commit,
-    validation scores with intervals, and the thresholds of the verdicts, chosen on the run's validation set
-    (5 % of its reals above, 10 % of its fakes below). It is checked against torch first. Needs the extra:
-    pip install 'facexray[train]'.
+    The file carries the model card: data, settings, commit, scores on the run's validation sets with intervals, and
+    the thresholds of the verdicts, chosen on these sets (5 % of their reals above, 10 % of their fakes below). It is
+    checked against torch first. Beside it stand the card as Markdown and, as .safetensors, the weights with the same
+    card. Needs the extra: pip install 'facexray[train]'.
 
     Args:
         run: Folder of a run, made by train.
-        out: The ONNX file to write; the card has its name and ends in .md.
+        out: The ONNX file to write; weights and card have its name and end in .safetensors and .md.
         photographs: Whose photographs the model learned from and was validated on, for the card: their
             public source and licence.
+        licence: The weights' licence, for the card, as the Hugging Face hub writes it: what the photographs, and the
+            weights that the run began from, allow.
         val_store: The run's validation store, where it has moved since.
 
     Returns:
@@ -98,12 +153,42 @@ def export(run: Path, out: Path, photographs: str, val_store: Path | None = None
     Raises:
         ModelError: The folder holds no run, or the export differs from the network.
         StoreError: The validation store is missing.
+        SettingsError: OUT does not end in .onnx, or one of the files is there already.
     """
-    if Path(out).suffix != ".onnx":
+    out = Path(out)
+    if out.suffix != ".onnx":
         raise SettingsError(f"{out}: the model's file must end in .onnx; its card gets the same name in .md")
+    for path in (out.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md")):
+        if path.exists():
+            raise SettingsError(f"{path}: is there already, of this export or another; delete it or name another file")
     try:
         from facexray.training.export import export_run
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
-    export_run(Path(run), Path(out), photographs, Path(val_store) if val_store else None)
+    export_run(Path(run), out, photographs, licence, Path(val_store) if val_store else None)
     return out
+
+
+def push(model: Path, repo: str) -> str:
+    """Push an exported model to the Hugging Face hub: the ONNX file, its weights, and its card as the README.
+
+    All three go in one commit; the repository is made where there is none. The token is that of `hf auth login`, or
+    of HF_TOKEN. Needs the extra: pip install 'facexray[train]'.
+
+    Args:
+        model: The ONNX file that export wrote, its .safetensors and .md beside it.
+        repo: The repository, OWNER/NAME.
+
+    Returns:
+        Its address.
+
+    Raises:
+        ModelError: Not a model that export wrote, or the files beside it are missing or of another export.
+        SettingsError: There is no token, or the hub could not be reached or did not take the model.
+        MissingExtraError: The hub's client is not installed.
+    """
+    try:
+        from facexray.training.hub import push_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"push needs {error.name}: pip install 'facexray[train]'") from error
+    return push_model(Path(model), repo)

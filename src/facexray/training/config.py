@@ -85,6 +85,11 @@ class OptimConfig:
     """Side of a patch, a multiple of 32 in [64, 256]."""
     xray_weight: float = 100.0
     """λ of the loss λ·L_b + L_c (paper, section 3.3)."""
+    teacher: Path | None = None
+    """A trained run, or its .safetensors, whose feature maps the network learns to predict as well: what a backbone
+    without ImageNet weights would find out slowly, one that has them shows it."""
+    teacher_weight: float = 1.0
+    """Of the mean squared error of those predictions, in the loss."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with.
@@ -105,6 +110,7 @@ class OptimConfig:
             "patch_iterations": (0, inf),
             "patch_px": (64, VIEW_SIZE),
             "xray_weight": (0, inf),
+            "teacher_weight": (0, inf),
         }
         faults = [
             f"{name} must be in [{least:g}, {most:g}], got {getattr(self, name):g}"

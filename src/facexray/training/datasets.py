@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from facexray.blending.generate import Sample, draw_sample, render
 from facexray.errors import StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
+from facexray.training.config import DataConfig
 from facexray.workers import start_worker
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -26,16 +29,30 @@ Pair = tuple[Sample, Sample]
 """A real image and its blended twin."""
 
 
-class BlendedPairs(Dataset[Pair]):
-    """Pair number i: a blended image and its real twin, from (seed, i) alone."""
+REAL, FAKE = 1, 0
+"""Epochs of the dice: reals of their own are drawn from other ones than fakes."""
 
-    def __init__(self, config: BlendConfig, store: FaceStore, indices: Sequence[int] | None, seed: int) -> None:
-        self.config = replace(config, real_prob=0.0)
+
+class BlendedPairs(Dataset[Pair]):
+    """Pair number i: a real image and a blended one, from (seed, i) alone."""
+
+    def __init__(
+        self,
+        config: BlendConfig,
+        store: FaceStore,
+        indices: Sequence[int] | None,
+        seed: int,
+        data: DataConfig = DataConfig(),
+    ) -> None:
+        self.config, self.data = replace(config, real_prob=0.0), data
         self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
 
     def __getitem__(self, index: int) -> Pair:
-        fake = draw_sample(self.config, self.pool, self.store, self.seed, 0, index)
-        return render(fake.recipe.as_real(), self.store), fake
+        fake = draw_sample(self.config, self.pool, self.store, self.seed, FAKE, index)
+        if self.data.paired:
+            return render(fake.recipe.as_real(), self.store), fake
+        reals = replace(self.config, real_prob=1.0)
+        return draw_sample(reals, self.pool, self.store, self.seed, REAL, index), fake
 
 
 def faces_sha256(store: FaceStore, indices: Sequence[int] | None) -> str:
@@ -69,16 +86,19 @@ def collate(pairs: Sequence[Pair]) -> Batch:
     return views, xrays, torch.tensor([sample.label for sample in samples])
 
 
-def cut_patches(batch: Batch, side: int, rng: np.random.Generator) -> Batch:
+def cut_patches(batch: Batch, side: int, rng: np.random.Generator, rank: int = 0, processes: int = 1) -> Batch:
     """A patch of each view, the same for a real image and its twin; fake where a blend's boundary runs through it.
 
     Args:
-        batch: Of pairs, as `collate` makes it.
+        batch: Of pairs, as `collate` makes it; this process's part of the step's batch.
         side: Of the patches, in pixels.
-        rng: The dice.
+        rng: The dice, the same in every process.
+        rank: Number of this process.
+        processes: How many there are.
     """
     views, xrays, labels = batch
-    corners = rng.integers(0, views.shape[-1] - side + 1, (len(labels) // 2, 2)).repeat(2, 0).tolist()
+    all_corners = rng.integers(0, views.shape[-1] - side + 1, (len(labels) // 2 * processes, 2))
+    corners = all_corners[rank::processes].repeat(2, 0).tolist()
     views = torch.stack([v[:, y : y + side, x : x + side] for v, (x, y) in zip(views, corners, strict=True)])
     xrays = torch.stack([b[y : y + side, x : x + side] for b, (x, y) in zip(xrays, corners, strict=True)])
     return views.contiguous(memory_format=torch.channels_last), xrays, labels * (xrays.amax((1, 2)) > 0.5)
@@ -99,19 +119,22 @@ class PairSampler:
 
 def training_loader(pairs: BlendedPairs, sampler: PairSampler, pairs_per_batch: int, workers: int) -> DataLoader[Pair]:
     """A loader of batches of `pairs_per_batch` pairs, rendered in `workers` processes."""
-    return DataLoader(
-        pairs,
-        batch_size=pairs_per_batch,
-        sampler=sampler,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=_start_worker,
-        prefetch_factor=4 if workers else None,
+    options = loader_options(workers)
+    return DataLoader(pairs, batch_size=pairs_per_batch, sampler=sampler, collate_fn=collate, **options)
+
+
+def loader_options(workers: int) -> dict[str, Any]:
+    """How worker processes are started and used."""
+    return {
+        "num_workers": workers,
+        "worker_init_fn": _start_worker,
+        "prefetch_factor": 4 if workers else None,
         # A forked worker would inherit OpenCV's and torch's thread pools without their threads, and hang.
-        multiprocessing_context="spawn" if workers else None,
-    )
+        "multiprocessing_context": "spawn" if workers else None,
+    }
 
 
 def _start_worker(_: int) -> None:
     start_worker()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to a whole job: the trainer saves first, and ends this one
     torch.set_num_threads(1)

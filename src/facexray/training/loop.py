@@ -2,303 +2,304 @@
 
 from __future__ import annotations
 
-import csv
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from rich.console import Console
+from lightning.fabric.strategies.ddp import DDPStrategy
 
-from facexray.blending.config import BlendConfig
 from facexray.errors import ModelError, SettingsError
 from facexray.faces.store import FaceStore
-from facexray.metrics import auc
+from facexray.images import write_bytes
 from facexray.provenance import plain, provenance
 from facexray.training.checkpoint import load_checkpoint, save_checkpoint, save_model
-from facexray.training.config import NetworkConfig, OptimConfig, RunConfig
+from facexray.training.config import OptimConfig, RunConfig
 from facexray.training.datasets import (
     Batch,
     BlendedPairs,
-    Pair,
     PairSampler,
-    collate,
     cut_patches,
     faces_sha256,
     hold_out,
     training_loader,
 )
+from facexray.training.distributed import sync_batch_norms
+from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
-
-VALIDATION_SEED = 20_200_614
-"""Of the validation set, which is the same for every run."""
-
-
-@dataclass
-class Progress:
-    """What must survive a restart beside weights and optimiser."""
-
-    iteration: int = 0
-    best_auc: float = -1.0
+from facexray.training.schedule import Freezer, learning_rate, make_average, make_optimizer
+from facexray.training.state import Progress, Settings, Training
+from facexray.training.teacher import Pupil, Teacher, feature_loss
+from facexray.training.validation import draw_predictions, validate, validation_sets
+from facexray.workers import keep_memory
 
 
-@dataclass
-class Training:
-    """One run in one process."""
-
-    out: Path
-    fabric: Fabric
-    net: Any
-    optimizer: Any
-    optim: OptimConfig
-    run: RunConfig
-    pairs: BlendedPairs
-    validation: dict[str, list[Pair]]
-    about: dict[str, Any]
-    progress: Progress
-    say: Callable[[str], None]
-
-
-def setup(
-    out: Path,
-    stores: tuple[FaceStore, FaceStore | None],
-    blending: BlendConfig,
-    network: NetworkConfig,
-    optim: OptimConfig,
-    run: RunConfig,
-    seed: int,
-) -> Training:
+def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Settings) -> Training:
     """Build everything that a run needs, and load its last checkpoint where there is one.
 
     Raises:
+        SettingsError: Settings that do not go together.
         StoreError: A store too small to blend.
-        ModelError: The folder's checkpoint is damaged or of other settings.
+        ModelError: The folder's checkpoint, or the backbone's file of weights, is damaged or of other settings.
     """
-    fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
-    fabric.launch()
-    if (optim.batch_size // 2) % fabric.world_size:
-        raise SettingsError(f"optim: half of batch_size must divide evenly among {fabric.world_size} processes")
-    train_store, val_store = stores
-    train_faces, val_faces = (None, None) if val_store else hold_out(train_store)
-    torch.manual_seed(seed)
-    net = FaceXrayNet(network).to(memory_format=torch.channels_last)
-    learning = [weight for weight in net.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=optim.lr, weight_decay=optim.weight_decay)
-    settings = {"blending": blending, "network": network, "optim": optim, "run": run, "seed": seed}
-    about = provenance("train", settings)
+    optim, run = settings.optim, settings.run
+    keep_memory()
+    fabric = _launch(optim, run)
+    faces, val_faces = (None, None) if val_store else hold_out(store)
+    torch.manual_seed(settings.seed)
+    net = FaceXrayNet(settings.network).to(memory_format=torch.channels_last)
+    sync_batch_norms(net, fabric)
+    about = provenance("train", vars(settings))
     about["data"] = {
-        "store": str(train_store.path),
-        "faces": len(train_store) if train_faces is None else len(train_faces),
-        "faces_sha256": faces_sha256(train_store, train_faces),
-        "validation_store": str((val_store or train_store).path),
+        "store": str(store.path),
+        "faces": len(store) if faces is None else len(faces),
+        "faces_sha256": faces_sha256(store, faces),
+        "validation_store": str((val_store or store).path),
         "validation_faces": len(val_store) if val_store else len(val_faces or []),
-        "validation_faces_sha256": faces_sha256(val_store or train_store, val_faces),
+        "validation_faces_sha256": faces_sha256(val_store or store, val_faces),
     }
-    progress = Progress()
-    if (out / "last.ckpt").exists():
-        state = load_checkpoint(out / "last.ckpt")
-        _check_resumable(out, state["about"], about)
-        net.load_state_dict(state["net"])
-        optimizer.load_state_dict(state["optimizer"])
-        progress = Progress(**state["progress"])
-        about["resumed_at"] = progress.iteration
-    console = Console(stderr=True, highlight=False)
+    teacher = Teacher(optim.teacher, fabric.device) if optim.teacher else None
+    pupil = Pupil(net, teacher)
+    optimizer = make_optimizer(optim, pupil)
+    compiled: Any = torch.compile(pupil) if run.compile else pupil
+    model, wrapped = fabric.setup(compiled, optimizer)
     training = Training(
         out=out,
         fabric=fabric,
-        net=None,
-        optimizer=None,
-        optim=optim,
-        run=run,
-        pairs=BlendedPairs(blending, train_store, train_faces, seed),
-        validation=validation_set(blending, val_store or train_store, val_faces, run.validation_pairs),
+        settings=settings,
+        pupil=pupil,
+        model=model,
+        teacher=teacher,
+        average=make_average(optim, net),
+        optimizer=wrapped,
+        freezer=Freezer(optim, net),
+        pairs=BlendedPairs(settings.blending, store, faces, settings.seed, settings.data),
+        validation={},
         about=about,
-        progress=progress,
-        say=console.print if fabric.is_global_zero else lambda _: None,
+        progress=Progress(),
+        log=None,
     )
-    training.net, training.optimizer = fabric.setup(net, optimizer)
+    if (out / "last.ckpt").exists():
+        _resume(training)
+    if fabric.is_global_zero:
+        held = (settings.blending, val_store or store, val_faces, run.validation_pairs)
+        training.validation = validation_sets(*held)
+        training.log = Log(out, optim, run, training.progress.iteration)
+        write_bytes(out / "run.json", json.dumps(about, indent=2, ensure_ascii=False).encode())
     return training
 
 
-def _check_resumable(out: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
+    strategy: Any = "auto"
+    if run.devices * run.nodes > 1:  # weights that rest take no part in a step
+        strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
+    fabric = Fabric(
+        accelerator=run.accelerator,
+        strategy=strategy,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        precision=run.precision,
+    )
+    fabric.launch()
+    if (optim.batch_size // 2) % (fabric.world_size * optim.accumulate):
+        raise SettingsError(
+            f"optim: batch_size {optim.batch_size} must divide into pairs for {fabric.world_size} processes "
+            f"and {optim.accumulate} parts"
+        )
+    return fabric
+
+
+def _resume(training: Training) -> None:
+    path = training.out / "last.ckpt"
+    state = load_checkpoint(path)
+    _check_resumable(path, state["about"], training.about)
+    training.pupil.load_state_dict(state["net"])
+    training.optimizer.load_state_dict(state["optimizer"])
+    if training.average:
+        training.average.load_state_dict(state["average"])
+    training.fabric.strategy.precision.load_state_dict(state["precision"])
+    torch.set_rng_state(state["rng"])
+    training.progress = Progress(**state["progress"])
+    training.about["resumed_at"] = training.progress.iteration
+
+
+def _check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
     before, now = ({**about["settings"], "faces": about["data"]["faces_sha256"]} for about in (old, new))
     changed = [key for key in now if key != "run" and plain(before.get(key)) != plain(now[key])]
     if changed:
         raise ModelError(
-            f"{out / 'last.ckpt'}: was made with other settings of {', '.join(changed)}; "
+            f"{path}: was made with other settings of {', '.join(changed)}; "
             "give the same settings to go on, or another folder to begin anew"
         )
 
 
-def validation_set(config: BlendConfig, store: FaceStore, faces: list[int] | None, count: int) -> dict[str, list[Pair]]:
-    """Fixed pairs of people not trained on: degraded as in training, and clean.
-
-    Args:
-        config: How blended images are drawn.
-        store: Where the people are.
-        faces: Indices of their faces; None for the whole store.
-        count: Pairs in each of the two sets.
-    """
-    variants = {"degraded": config, "clean": replace(config, degradations={})}
-    sets = {name: BlendedPairs(variant, store, faces, VALIDATION_SEED) for name, variant in variants.items()}
-    return {name: [pairs[i] for i in range(count)] for name, pairs in sets.items()}
-
-
 def fit(training: Training) -> None:
-    """Run the loop from where it stands to its last iteration."""
-    fabric, optim, run = training.fabric, training.optim, training.run
+    """Run the loop from where it stands to its last iteration.
+
+    SIGTERM and Ctrl-C end it after the iteration in hand, with a checkpoint to go on from.
+
+    Raises:
+        ModelError: The loss is not a number; or a checkpoint cannot be written.
+        KeyboardInterrupt: Ctrl-C came, and the state is saved.
+        SystemExit: SIGTERM came, and the state is saved.
+    """
+    run, optim, progress = training.settings.run, training.settings.optim, training.progress
+    with _signals_noted(training):
+        for batch in _batches(training):
+            if training.log:
+                training.log.data_arrived()
+            lr = learning_rate(optim, progress.iteration)
+            losses = _step(training, batch, lr)
+            progress.iteration += 1
+            last = progress.iteration == optim.iterations
+            if training.log:
+                training.log.step_done(progress.iteration, losses, lr)
+            stopped = training.fabric.strategy.reduce_boolean_decision(bool(training.stopped_by), all=False)
+            if progress.iteration % run.validate_every == 0 or last:
+                _validate(training)
+            if progress.iteration % run.save_every == 0 or last or stopped:
+                _save(training)
+            if stopped:
+                break
+    if training.log:
+        training.log.close()
+    if training.stopped_by and progress.iteration < optim.iterations:
+        _say_stopped(training)
+
+
+def _batches(training: Training) -> Any:
+    """The batches of this process, from the iteration where the run stands."""
+    fabric, optim, run = training.fabric, training.settings.optim, training.settings.run
     per_step = optim.batch_size // 2
     sampler = PairSampler(
-        training.progress.iteration * per_step,
-        optim.iterations * per_step,
-        fabric.global_rank,
-        fabric.world_size,
+        training.progress.iteration * per_step, optim.iterations * per_step, fabric.global_rank, fabric.world_size
     )
     loader = training_loader(training.pairs, sampler, per_step // fabric.world_size, run.workers)
-    meter = _Meter(training)
-    training.net.train()
-    batches: Any = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-    for batch in batches:
-        meter.data_arrived()
-        losses = _step(training, batch)
-        training.progress.iteration += 1
-        meter.step_done(losses)
-        last = training.progress.iteration == optim.iterations
-        if training.progress.iteration % run.validate_every == 0 or last:
-            _validate_and_save(training)
-            meter.resume()
+    return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
 
-def _step(training: Training, batch: Batch) -> tuple[float, float]:
-    optim, iteration = training.optim, training.progress.iteration
-    if iteration < optim.patch_iterations:
-        batch = cut_patches(batch, optim.patch_px, np.random.default_rng((training.pairs.seed, iteration)))
-    views, xrays, labels = batch
+def _step(training: Training, batch: Batch, lr: float) -> tuple[float, float]:
+    optim, fabric, iteration = training.settings.optim, training.fabric, training.progress.iteration
     for group in training.optimizer.param_groups:
-        group["lr"] = learning_rate(training.optim, training.progress.iteration)
-    losses = face_xray_loss(training.net(views), xrays, labels, training.optim.xray_weight)
-    if not torch.isfinite(losses.total):
-        raise ModelError(
-            f"iteration {training.progress.iteration}: the loss is {losses.total.item()}; "
-            "lower optim.lr and go on from the last checkpoint"
-        )
+        group["lr"] = lr
+    training.freezer.prepare(iteration)
+    if iteration < optim.patch_iterations:
+        dice = np.random.default_rng((training.settings.seed, iteration))
+        batch = cut_patches(batch, optim.patch_px, dice, fabric.global_rank, fabric.world_size)
     training.optimizer.zero_grad()
-    training.fabric.backward(losses.total)
-    training.fabric.clip_gradients(training.net, training.optimizer, max_norm=training.optim.clip_norm)
+    seen = np.zeros(2)
+    for number, part in enumerate(zip(*(tensor.chunk(optim.accumulate) for tensor in batch), strict=True)):
+        views, xrays, labels = part
+        with fabric.no_backward_sync(training.model, enabled=number < optim.accumulate - 1):
+            output, guesses = training.model(views)
+            losses = face_xray_loss(output, xrays, labels, optim.xray_weight)
+            total = losses.total
+            if training.teacher:
+                with fabric.autocast():
+                    taught = training.teacher.features(views)
+                total = total + optim.teacher_weight * feature_loss(guesses, taught)
+            fabric.backward(total / optim.accumulate)
+        seen += np.array([losses.xray_excess.item(), losses.classes.item()]) / optim.accumulate
+    norm = fabric.clip_gradients(
+        training.model, training.optimizer, max_norm=optim.clip_norm or float("inf"), error_if_nonfinite=False
+    )
+    # In float16 a gradient may overflow: the scaler then leaves the step out and takes smaller ones.
+    if not np.isfinite(seen).all() or (
+        training.settings.run.precision != "16-mixed" and not torch.isfinite(torch.as_tensor(norm))
+    ):
+        _stop_at_nan(training, seen)
     training.optimizer.step()
-    return losses.xray_excess.item(), losses.classes.item()
+    if training.average:
+        training.average.update_parameters(training.net)
+    return float(seen[0]), float(seen[1])
 
 
-def learning_rate(optim: OptimConfig, iteration: int) -> float:
-    """The learning rate of an iteration, from 0: linear warm-up, then a cosine to 0."""
-    warm = max(1, optim.iterations // 50)
-    if iteration < warm:
-        return optim.lr * (iteration + 1) / warm
-    share = (iteration - warm) / max(1, optim.iterations - warm)
-    return optim.lr * 0.5 * (1 + math.cos(math.pi * share))
+def _stop_at_nan(training: Training, losses: Any) -> None:
+    """Keep what the batch was made of, and stop before the step is taken."""
+    iteration, pairs = training.progress.iteration, training.settings.optim.batch_size // 2
+    path = training.out / f"not-a-number-{iteration}.json"
+    numbers = range(iteration * pairs, (iteration + 1) * pairs)
+    recipes = [[sample.recipe.to_dict() for sample in training.pairs[number]] for number in numbers]
+    write_bytes(path, json.dumps(recipes, ensure_ascii=False).encode())
+    raise ModelError(
+        f"iteration {iteration}: the loss (X-ray {losses[0]:.3g}, class {losses[1]:.3g}) or its gradient is not a "
+        f"finite number; the recipes of its batch are in {path}. Lower optim.lr, or try run.precision 32-true, and "
+        "go on from the last checkpoint with --resume auto"
+    )
 
 
-def validate(training: Training) -> dict[str, float]:
-    """AUC of the class score and excess of the X-ray loss, on each validation set."""
-    training.net.eval()
-    result = {}
-    with torch.no_grad():
-        for name, pairs in training.validation.items():
-            scores, labels, excess = [], [], []
-            step = training.optim.batch_size // 2
-            for start in range(0, len(pairs), step):
-                batch = collate(pairs[start : start + step])
-                views, xrays, truth = (tensor.to(training.fabric.device) for tensor in batch)
-                output = training.net(views)
-                scores.append(output.class_logits.float().softmax(1)[:, 1].cpu())
-                labels.append(truth.cpu())
-                excess.append(face_xray_loss(output, xrays, truth, 1.0).xray_excess.item())
-            result[f"auc_{name}"] = auc(torch.cat(labels).numpy(), torch.cat(scores).numpy())
-            result[f"xray_excess_{name}"] = float(np.mean(excess))
-    training.net.train()
-    return result
+def _validate(training: Training) -> None:
+    """Measure the network as it would ship, in the first process; keep it if it is the best so far."""
+    net = training.average.module if training.average else training.net
+    if training.log:
+        progress = training.progress
+        net.eval()
+        result = validate(net, training.fabric, training.validation, training.settings.optim)
+        draw_predictions(
+            net,
+            training.fabric,
+            training.validation["degraded"],
+            training.out / "validation" / f"{progress.iteration:06d}.png",
+        )
+        best = result["auc_degraded"] > progress.best_auc
+        training.log.validated(progress.iteration, result, best)
+        if best:
+            progress.best_auc = result["auc_degraded"]
+            numbers = {name: round(value, 4) for name, value in result.items()}
+            save_model(training.out, net, {**training.about, "iteration": progress.iteration, "validation": numbers})
+        training.log.resume()
+    training.fabric.barrier()
 
 
-def _validate_and_save(training: Training) -> None:
-    result, progress = validate(training), training.progress
-    better = result["auc_degraded"] > progress.best_auc
-    progress.best_auc = max(progress.best_auc, result["auc_degraded"])
+def _save(training: Training) -> None:
     if training.fabric.is_global_zero:
-        numbers = {name: round(value, 4) for name, value in result.items()}
-        training.say(f"[bold]validation at {progress.iteration}[/]: {numbers}{' (best)' if better else ''}")
-        if better:
-            card = {**training.about, "iteration": progress.iteration, "validation": numbers}
-            save_model(training.out, training.net.module, card)
-        _append(training.out / "validation.csv", {"iteration": progress.iteration, **numbers})
         save_checkpoint(
             training.out / "last.ckpt",
             {
-                "net": training.net.module.state_dict(),
+                "net": training.pupil.state_dict(),
+                "average": training.average.state_dict() if training.average else None,
                 "optimizer": training.optimizer.state_dict(),
-                "progress": vars(progress),
+                "precision": training.fabric.strategy.precision.state_dict(),
+                "rng": torch.get_rng_state(),
+                "progress": vars(training.progress),
                 "about": training.about,
             },
         )
     training.fabric.barrier()
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
+@contextmanager
+def _signals_noted(training: Training) -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM asks the run to stop; a second one acts as ever."""
+
+    def note(number: int, _: Any) -> None:
+        training.stopped_by = number
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, note)
+    except ValueError:  # not in the main thread: a notebook's or a server's, whose signals are its own
+        pass
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) in (note, before[signal.SIGTERM]):
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-class _Meter:
-    """Prints the progress line and keeps `log.csv`."""
-
-    def __init__(self, training: Training) -> None:
-        self._training = training
-        self._losses: list[tuple[float, float]] = []
-        self._waited = 0.0
-        self.resume()
-
-    def resume(self) -> None:
-        """Begin to count anew, after a validation."""
-        self._losses, self._waited = [], 0.0
-        self._began = self._last = time.perf_counter()
-
-    def data_arrived(self) -> None:
-        """A batch is here."""
-        self._waited += time.perf_counter() - self._last
-
-    def step_done(self, losses: tuple[float, float]) -> None:
-        """A step is done; (X-ray excess, class loss)."""
-        self._losses.append(losses)
-        self._last = time.perf_counter()
-        training, iteration = self._training, self._training.progress.iteration
-        if iteration % training.run.log_every or not training.fabric.is_global_zero:
-            return
-        span = self._last - self._began
-        rate = len(self._losses) / span
-        xray, classes = np.mean(self._losses, axis=0)
-        row = {
-            "iteration": iteration,
-            "xray_excess": round(float(xray), 5),
-            "class_loss": round(float(classes), 4),
-            "images_per_s": round(rate * training.optim.batch_size, 1),
-            "data_wait_share": round(self._waited / span, 3),
-        }
-        left = (training.optim.iterations - iteration) / rate
-        training.say(
-            f"{iteration}/{training.optim.iterations}  X-ray {xray:.4f}  class {classes:.3f}  "
-            f"{row['images_per_s']} images/s  waiting {row['data_wait_share']:.0%}  "
-            f"left {timedelta(seconds=round(left))}"
-        )
-        _append(training.out / "log.csv", row)
-        self.resume()
+def _say_stopped(training: Training) -> None:
+    if training.log:
+        training.log.say(f"stopped at iteration {training.progress.iteration}; go on with --resume auto")
+    if training.stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + training.stopped_by)
