@@ -4,7 +4,7 @@
 
 PRESET is `default` where not given. CUDA is timed where there is a device. All figures are milliseconds per fake, the
 median of five runs after one to warm up; crops come from the disk's cache. `plan` is the host's share that worker
-processes can take; `codecs` what the renderer does on the host itself, JPEG and noise, on the way there and back;
+processes can take; `codecs` what the renderer does on the host itself, codecs and noise, on the way there and back;
 `rest` is the device's, which on a GPU includes launching some thousand kernels per batch, however large it is.
 For the CPU, one thread and its own time count, whatever else the machine does; for a GPU, the clock on the wall.
 """

@@ -16,6 +16,7 @@ from PIL import Image
 
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
+from facexray.faces.store_writer import StoreWriter
 from facexray.images import read_image
 
 
@@ -155,3 +156,16 @@ def _write_silence(path):
         frame.sample_rate = 44_100
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+@pytest.fixture(scope="session")
+def fakes(store, tmp_path_factory):
+    """A store of the portraits' faces as if they were fakes, each with the hull of its landmarks as its mask."""
+    out = tmp_path_factory.mktemp("fakes") / "store"
+    with StoreWriter(out, {}, masks=True) as writer:
+        for index, face in enumerate(store):
+            mask = np.zeros((317, 317), np.uint8)
+            cv2.fillConvexPoly(mask, cv2.convexHull(face.landmarks).astype(np.int32), 255)
+            writer.add(face, store.crop(index), mask)
+            writer.end_source(face.sha256)
+    return FaceStore(out)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import facexray
-from facexray.cli import COMMANDS, build_parser, main
+from facexray.cli import COMMANDS, build_parser, main, split_command
 
 
 def test_help_is_the_table_of_contents(capsys):
@@ -41,6 +41,22 @@ def test_every_command_is_a_public_function(name):
     function = name.replace(" ", "_")
     assert function in facexray.__all__
     assert callable(getattr(facexray, function))
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "rest"),
+    [
+        ("bench blend --fakes 30", "bench blend", "--fakes 30"),
+        ("blend store --out set", "blend", "store --out set"),
+        ("validate run.yaml store --seed 3", "validate", "--config run.yaml --store store --seed 3"),
+        ("validate run.yaml --store store", "validate", "--config run.yaml --store store"),
+        ("validate --store store", "validate", "--store store"),
+        ("validate", "validate", ""),
+        ("detekt a b", "detekt", "a b"),
+    ],
+)
+def test_a_command_line_is_its_command_and_its_options(line, name, rest):
+    assert split_command(line.split()) == (name, rest.split())
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facexray.bench.blend import bench_blend
+    from facexray.bench.train import bench_train
     from facexray.blending.command import blend
     from facexray.blending.config import BlendConfig
     from facexray.demonstration import demo
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from facexray.faces.store import FaceStore
     from facexray.report.command import detect
     from facexray.runtime.model import XrayModel
-    from facexray.training.command import export, train
+    from facexray.training.command import export, push, train, validate
 
 __version__ = version("facexray")
 
@@ -38,6 +39,7 @@ _HOMES = {
     "FaceXrayError": "facexray.errors",
     "XrayModel": "facexray.runtime.model",
     "bench_blend": "facexray.bench.blend",
+    "bench_train": "facexray.bench.train",
     "blend": "facexray.blending.command",
     "demo": "facexray.demonstration",
     "detect": "facexray.report.command",
@@ -46,7 +48,9 @@ _HOMES = {
     "identify": "facexray.faces.embedding",
     "landmarks": "facexray.faces.aligned",
     "prepare": "facexray.faces.prepare",
+    "push": "facexray.training.command",
     "train": "facexray.training.command",
+    "validate": "facexray.training.command",
 }
 
 __all__ = [
@@ -56,6 +60,7 @@ __all__ = [
     "FaceXrayError",
     "XrayModel",
     "bench_blend",
+    "bench_train",
     "blend",
     "demo",
     "detect",
@@ -64,7 +69,9 @@ __all__ = [
     "identify",
     "landmarks",
     "prepare",
+    "push",
     "train",
+    "validate",
 ]
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import version
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from facexray.errors import FaceXrayError
+from facexray.errors import FaceXrayError, SettingsError
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -29,6 +32,8 @@ class Command:
     """Parameters that are given by place; a list takes one or more."""
     flat: str = ""
     """A parameter whose fields are options of the command itself, without its name before them."""
+    leading: tuple[str, ...] = ()
+    """Options that may be given by place, before all others; even `config`, which a parser takes by name alone."""
 
 
 COMMANDS = {
@@ -40,10 +45,15 @@ COMMANDS = {
     "blend": Command(
         "facexray.blending.command", "a face store → blended images with X-rays (BI)", ("store",), "blending"
     ),
+    "validate": Command(
+        "facexray.training.command", "try a training out before it takes days [train]", leading=("config", "store")
+    ),
     "train": Command("facexray.training.command", "a face store → a trained network [train]"),
     "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("run",)),
+    "push": Command("facexray.training.command", "an exported model → the Hugging Face hub [train]", ("model", "repo")),
     "evaluate": Command("facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data")),
     "bench blend": Command("facexray.bench.blend", "how fast blended images are made here, beside the floor"),
+    "bench train": Command("facexray.bench.train", "how fast training is here, beside plain PyTorch [train]"),
 }
 """Every command, in the order in which a newcomer meets them."""
 
@@ -99,28 +109,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def split_command(words: Sequence[str]) -> tuple[str, list[str]]:
-    """A command line as the command's name, of one word or two, and the rest."""
+    """A command line as the command's name, of one word or two, and the rest, leading options by their names."""
     length = 2 if " ".join(words[:2]) in COMMANDS else 1
-    return " ".join(words[:length]), list(words[length:])
+    name, rest = " ".join(words[:length]), list(words[length:])
+    leading = COMMANDS[name].leading if name in COMMANDS else ()
+    given = list(takewhile(lambda word: not word.startswith("-"), rest[: len(leading)]))
+    named = [part for option, word in zip(leading, given, strict=False) for part in (f"--{option}", word)]
+    return name, [*named, *rest[len(given) :]]
 
 
 def _run(name: str, words: list[str]) -> int:
     command, function = COMMANDS[name], _function(name)
     parser = build_parser(name)
     words = [_with_underscores(word) for word in words]
-    values = vars(parser.instantiate(parser.parse_args(_with_preset(words) if command.flat else words)))
+    if command.flat:
+        words = _with_preset(words)
+    if command.leading:
+        check_config_file(parser, words)
+    values = vars(parser.instantiate(parser.parse_args(words)))
     values.pop("config", None)
     if command.flat:
         values.pop("preset")
         config = get_type_hints(function)[command.flat]
         values[command.flat] = config(**{field.name: values.pop(field.name) for field in fields(config)})
     result = function(**values)
-    if name == "bench blend":
+    if name.startswith("bench "):
         return 0
+    if name == "validate":
+        return int(not result)
     if name == "detect":  # it has printed its own table, or its lines of JSON
         return int(any(item.error for item in result))
     if name in ("prepare", "identify"):
         print(result)
+    elif name == "push":
+        print(f"pushed: {result}")
     elif values["out"] is not None:  # blend --verify writes nothing
         print(f"written: {values['out']}")
     return 0
@@ -135,6 +157,48 @@ def _with_preset(words: list[str]) -> list[str]:
         if option == "--preset" and (equals or words[place + 1 : place + 2]):
             return ["--config", str(preset_path(value if equals else words[place + 1])), *words]
     return words
+
+
+def check_config_file(parser: ArgumentParser, words: Sequence[str]) -> None:
+    """Look for every fault of the file after `--config` at once, where parsing would stop at the first.
+
+    Args:
+        parser: Of a command, as `build_parser` makes it; its one required option is the store.
+        words: Of the command line. A file that cannot be read is left to the parser.
+
+    Raises:
+        SettingsError: Lists them all.
+    """
+    import yaml
+
+    try:
+        path = words[words.index("--config") + 1]
+        given = dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, IndexError, OSError, yaml.YAMLError):
+        return
+    faults: list[str] = []
+    for key, value in given.items():
+        sound: dict[str, Any] = {}
+        for name, item in value.items() if isinstance(value, dict) else ():
+            fault = _fault(parser, {key: {name: item}}, ranges=False)
+            faults += fault
+            sound |= {} if fault else {name: item}
+        faults += _fault(parser, {key: sound if isinstance(value, dict) else value}, ranges=True)
+    if faults:
+        raise SettingsError(f"{path}: {len(faults)} to put right" + "".join(f"\n  ✗ {fault}" for fault in faults))
+
+
+def _fault(parser: ArgumentParser, settings: dict[str, Any], ranges: bool) -> list[str]:
+    """What the parser finds wrong with settings, if anything; their ranges are checked once a group is whole."""
+    from argparse import ArgumentError
+
+    try:
+        parsed = parser.parse_object({"store": "store", **settings})
+        if ranges:
+            parser.instantiate(parsed)
+    except (ArgumentError, SettingsError) as error:
+        return [re.sub(r'^Parser key "(.+?)":', r"\1:", " ".join(str(error).split()))]
+    return []
 
 
 def _with_underscores(word: str) -> str:
@@ -152,6 +216,8 @@ def build_parser(name: str) -> ArgumentParser:
     command, function = COMMANDS[name], _function(name)
     text = docstring_parser.parse(inspect.getdoc(function) or "")
     parser = ArgumentParser(prog=f"facexray {name}", description=text.description, exit_on_error=False)
+    if command.leading:
+        parser.usage = f"facexray {name} {' '.join(command.leading).upper()} [options]"
     parser.add_argument("--config", action="config", help="YAML file of these options; later options override it")
     helps = {parameter.arg_name: parameter.description for parameter in text.params}
     for parameter in command.positional:

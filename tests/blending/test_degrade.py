@@ -1,5 +1,6 @@
 """Degradations against SciPy, Pillow and their formulas; that none moves, tints or darkens the image."""
 
+import hashlib
 import io
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, stats
 from skimage.registration import phase_cross_correlation
 
 from facexray.blending.degrade import DEGRADATIONS, KERNELS, SUBSAMPLINGS, UNSHARP_SIGMA, Degradation, degrade, sharpen
@@ -92,7 +93,7 @@ def test_no_kernel_moves_a_blob(down, up, share):
 
 @STEP
 def test_keeps_the_mean(step, crop):
-    """Within a level or so, in each channel: of H.264, FFmpeg's way to Y'CbCr and back loses one."""
+    """Within half a level or so, in each channel, where nothing is cut off at black or white."""
     change = degrade(crop, (step,)).mean(axis=(0, 1)) - crop.mean(axis=(0, 1))
     if step.kind == "brightness":
         change -= step.amount
@@ -100,7 +101,7 @@ def test_keeps_the_mean(step, crop):
         change -= (step.amount - 1) * (crop.mean(axis=(0, 1)) - 127.5)
     elif step.kind == "hue":
         change = change @ [0.299, 0.587, 0.114]
-    assert np.abs(change).max() < 1.6
+    assert np.abs(change).max() < (0.7 if step in CODECS else 1.6)
 
 
 @STEP
@@ -216,6 +217,30 @@ def test_gaussian_noise_has_its_standard_deviation(amount):
     neighbours = np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]
     assert np.abs(channels - np.eye(3)).max() < 0.02
     assert abs(neighbours) < 0.02
+
+
+@pytest.mark.parametrize("amount", [0.5, 3.0, 12.0])
+def test_gaussian_noise_is_gaussian(amount):
+    """As often as SciPy's normal distribution has it between two halves, out to the tails."""
+    flat = np.full((600, 600, 3), 128, np.uint8)
+    noise = once(flat, "gaussian_noise", amount, seed=7).astype(int) - 128
+    levels = np.arange(-round(4 * amount) - 1, round(4 * amount) + 2)
+    seen = np.cumsum([(noise == level).sum() for level in levels]) / noise.size
+    expected = stats.norm.cdf(levels + 0.5, scale=amount)
+    deviation = np.sqrt(expected * (1 - expected) / noise.size)
+    assert (np.abs(seen - expected) < 4 * deviation + 2**-16).all()
+    assert np.abs(noise).max() >= 4 * amount
+
+
+def test_gaussian_noise_adds_to_each_pixel_the_same_and_is_cut_off(crop):
+    """The noise on middle grey is the noise on any image."""
+    noise = once(np.full_like(crop, 128), "gaussian_noise", 20.0, seed=1).astype(int) - 128
+    np.testing.assert_array_equal(once(crop, "gaussian_noise", 20.0, seed=1), (crop + noise).clip(0, 255))
+
+
+def test_a_seed_is_the_same_noise_on_every_machine():
+    noisy = once(np.full((31, 33, 3), 128, np.uint8), "gaussian_noise", 6.0, seed=123)
+    assert hashlib.sha256(noisy).hexdigest() == "f360fef34aa4e839ca0f1f69dadb1bf02b2151a82a2253a9f3b7a84ab372b653"
 
 
 @pytest.mark.parametrize("photons", [30.0, 500.0, 1e4])

@@ -23,6 +23,7 @@ SIDE = CROP_SIZE + 2 * WIDE
 MIXED = BlendConfig(
     mode="sbi",
     real_prob=0,
+    hull=dict.fromkeys(HULLS, 1.0),
     grid_nodes_range=(2, 16),
     grid_std_range=(0, 0.1),
     grid_spline={"linear": 1, "smooth": 1},

@@ -307,9 +307,11 @@ def test_sbi_ratios_and_changes_of_the_source(drawn):
     assert is_drawn_by({1: 1, 2: 1}, [len(step) for step in steps])
     assert {step[1].kind for step in steps if len(step) == 2} == {"jpeg"}
     gains, offsets = (np.array([getattr(recipe.source, name) for recipe in selves]) for name in ("gain", "offset"))
-    for channel in range(3):
-        assert is_uniform(gains[:, channel], 0.9, 1.1)
-        assert is_uniform(offsets[:, channel], -18, 18)
+    for values, still, reach in ((gains, 1, 0.1), (offsets, 0, 18)):
+        changed = values[(values != still).any(axis=1)]
+        assert is_drawn_by({True: 3, False: 7}, list((values != still).any(axis=1)))
+        for channel in range(3):
+            assert is_uniform(changed[:, channel], still - reach, still + reach)
     assert is_uniform([step[0].amount for step in steps if step[0].kind == "resample"], 0.25, 1)
     assert is_uniform([step[0].amount for step in steps if step[0].kind == "sharpen"], -1, 1)
 
@@ -444,3 +446,10 @@ def test_the_narrowest_ranges_can_be_drawn_from(pool):
 
 def test_the_plain_window_is_the_view_of_the_convention():
     assert Recipe("real", "x").window == (VIEW_OFFSET, VIEW_OFFSET, VIEW_SIZE)
+
+
+def test_the_order_in_which_a_choice_is_written_decides_nothing(pool):
+    one = BlendConfig(colour={"lab": 1, "rgb": 2, "none": 1}, mode={"bi": 1, "sbi": 1})
+    other = BlendConfig(colour={"none": 1, "rgb": 2, "lab": 1}, mode={"sbi": 1, "bi": 1})
+    recipes = [draw(config, pool, 20) for config in (one, other)]
+    assert recipes[0] == recipes[1]

@@ -38,9 +38,9 @@ def tiny(store, portraits, tmp_path_factory):
         "store": store.path,
         "val_store": validation,
         "blending": BlendConfig(candidates=10),
-        "network": NetworkConfig(class_head="features"),
+        "network": NetworkConfig(backbone="test_efficientnet", class_head="features"),  # the smallest pyramid there is
         "optim": OptimConfig(iterations=6, batch_size=4, lr=1e-3, xray_weight=20),
-        "run": RunConfig(accelerator="cpu", workers=0, validate_every=3, validation_pairs=4, log_every=1),
+        "run": RunConfig(accelerator="cpu", workers=0, save_every=3, validate_every=3, validation_pairs=4, log_every=1),
         "seed": 5,
     }
 

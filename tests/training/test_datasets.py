@@ -1,5 +1,6 @@
 """Pairs, batches, and which process gets which."""
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import render
-from facexray.errors import StoreError
-from facexray.training.datasets import BlendedPairs, PairSampler, collate, training_loader
+from facexray.errors import SettingsError, StoreError
+from facexray.training.config import DataConfig
+from facexray.training.datasets import BlendedPairs, PairSampler, check_apart, collate, training_loader
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,41 @@ def test_a_pair_depends_on_seed_and_number_alone(pairs, store):
         assert all(same(*both) for both in zip(pairs[index], again[index], strict=True))
     assert not same(pairs[0][1], pairs[1][1])
     assert not same(pairs[0][1], BlendedPairs(BlendConfig(), store, None, seed=4)[0][1])
+
+
+def test_reals_of_their_own_are_no_twins(store):
+    unpaired = BlendedPairs(BlendConfig(), store, None, seed=3, data=DataConfig(paired=False))
+    drawn = [unpaired[index] for index in range(8)]
+    assert all((real.label, fake.label) == (0, 1) for real, fake in drawn)
+    assert not any(real.recipe == fake.recipe.as_real() for real, fake in drawn)
+    assert same(unpaired[5][1], BlendedPairs(BlendConfig(), store, None, seed=3)[5][1])  # the fakes stay the same
+
+
+def test_given_fakes_take_their_share_and_reals_go_their_way(store, fakes):
+    data = DataConfig(fakes=fakes.path, fakes_share=0.25)
+    mixed, blended = (BlendedPairs(BlendConfig(), store, None, 3, settings) for settings in (data, DataConfig()))
+    drawn = [mixed[index] for index in range(60)]
+    given = [index for index, (_, fake) in enumerate(drawn) if fake.recipe.mode == "given"]
+    assert 6 <= len(given) <= 25  # of 60, a quarter; beyond these once in a thousand
+    for index, (real, fake) in enumerate(drawn):
+        assert (real.label, fake.label) == (0, 1)
+        assert fake.xray.max() > 0.5
+        if index in given:
+            assert fake.recipe.background in fakes.index_of
+            assert real.recipe.background in store.index_of
+            assert real.recipe == replace(fake.recipe.as_real(), background=real.recipe.background)
+        elif index < 4:
+            assert same(fake, blended[index][1])
+    assert all(same(*both) for both in zip(mixed[given[0]], drawn[given[0]], strict=True))
+
+
+def test_given_fakes_show_nobody_who_validates(store, fakes):
+    with pytest.raises(SettingsError, match=r"data\.fakes: .* shows 2 of the people that validate"):
+        check_apart(fakes, store, None)
+    others = [index for index, person in enumerate(store.column("identity")) if person == "hopper"]
+    with pytest.raises(SettingsError, match="shows 1 of the people"):
+        check_apart(fakes, store, others)
+    check_apart(fakes, store, [])
 
 
 def test_pairs_are_drawn_from_the_faces_given(store):

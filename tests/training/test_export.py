@@ -1,5 +1,6 @@
 """Export: one ONNX file that says what torch says and carries its card; and what is refused."""
 
+import copy
 import hashlib
 import json
 import re
@@ -12,6 +13,8 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from safetensors.torch import save_file
+from sklearn.metrics import average_precision_score
 
 import facexray
 from facexray.errors import ModelError, SettingsError, StoreError
@@ -19,8 +22,11 @@ from facexray.metrics import METRICS, bootstrap
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.runtime.weights import SHA256
 from facexray.training import export as exporting
-from facexray.training.checkpoint import load_model
+from facexray.training.card import card_text
+from facexray.training.checkpoint import load_model, save_model
 from facexray.training.command import export
+from facexray.training.config import NetworkConfig
+from facexray.training.network import FaceXrayNet
 
 PHOTOGRAPHS = "two portraits, public domain"
 
@@ -59,12 +65,12 @@ def test_no_views_give_no_predictions(model):
 
 
 def test_carries_its_card(model, tiny_run, exported):
-    card = json.loads((tiny_run / "best.json").read_text(encoding="utf-8"))
+    _, card = load_model(tiny_run)
     assert model.card["name"] == "tiny"
     assert model.card["photographs"] == PHOTOGRAPHS
     assert model.card["convention"] == CONVENTION == {"crop_size_px": 317, "face_margin": 1.6, "view_size_px": 256}
     assert model.card["settings"] == card["settings"]
-    assert model.card["data"] == card["data"]
+    assert model.card["data"]["faces_sha256"] == card["data"]["faces_sha256"]
     assert model.card["iteration"] == card["iteration"]
     assert model.card["exported"]["made_by"] == "facexray export"
     in_file = {prop.key: prop.value for prop in onnx.load(exported).metadata_props}
@@ -76,6 +82,8 @@ def test_the_card_stands_beside_it_for_people_to_read(model, exported):
     assert text.startswith("# tiny\n")
     assert PHOTOGRAPHS in text
     assert f"`{hashlib.sha256(exported.read_bytes()).hexdigest()}`" in text
+    assert f"{exported.stat().st_size / 1e6:.1f} MB, opset {onnx.load(exported).opset_import[0].version}" in text
+    assert "| licence | apache-2.0" in text
     assert f"real below {model.thresholds.real_below}, fake above {model.thresholds.fake_above}" in text
     for name, measures in model.card["validation"].items():
         assert re.search(rf"^\| {measures['images']}, {name} \| {measures['AUC']:.3f} ", text, re.MULTILINE)
@@ -83,13 +91,37 @@ def test_the_card_stands_beside_it_for_people_to_read(model, exported):
 
 def test_the_card_holds_the_scores_of_the_validation_set(model, tiny):
     validation = model.card["validation"]
-    assert set(validation) == {"degraded", "clean"}
+    assert set(validation) == {"degraded", "clean", "unseen"}
     for measures in validation.values():
         assert measures["images"] == 2 * tiny["run"].validation_pairs
         for name in METRICS:
             low, high = measures[f"{name}_95"]
             assert 0 <= low <= high <= 1
             assert 0 <= measures[name] <= 1
+
+
+def test_the_card_says_how_well_the_xray_finds_the_boundary(model, tiny_run):
+    """Against scikit-learn on the pixels themselves."""
+    _, card = load_model(tiny_run)
+    samples = [sample for pair in exporting._validation_sets(card, None)["clean"] for sample in pair]
+    predicted = model.predict(np.stack([sample.image for sample in samples])).xrays
+    true = np.stack([sample.xray for sample in samples])
+    every_fourth = np.s_[:, ::4, ::4]
+    expected = average_precision_score(true[every_fourth].ravel() > 0.5, predicted[every_fourth].ravel())
+    assert model.card["xray"]["pixel_AP"] == pytest.approx(expected, abs=1e-3)
+    assert model.card["xray"]["boundary_share"] == pytest.approx((true > 0.5).mean(), rel=0.05)
+    assert model.card["xray"]["mean_real"] == pytest.approx(predicted[::2].mean(), abs=1e-4)
+    assert model.card["xray"]["mean_fake"] == pytest.approx(predicted[1::2].mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "said"),
+    [(None, "random weights"), ("hub", "hub"), ("/home/me/mobilenet_v2.pth", "the weights of `mobilenet_v2.pth`")],
+)
+def test_the_card_says_what_the_network_began_from(pretrained, said, model):
+    card = copy.deepcopy(model.card)
+    card["settings"]["network"]["pretrained"] = pretrained
+    assert re.search(rf"^\| network \| .*begun from .*{said}", card_text(card, b"model"), re.MULTILINE)
 
 
 def test_thresholds_are_probabilities_in_order(model):
@@ -114,49 +146,98 @@ def test_an_export_that_differs_from_torch_is_refused(tiny_run, exported):
     with torch.no_grad():
         net.xray_head[0].bias += 0.1
     with pytest.raises(ModelError, match="differs from the network"):
-        exporting._check_agreement(net, XrayModel.load(exported), np.full((1, 256, 256, 3), 90, np.uint8))
+        exporting.check_agreement(net, XrayModel.load(exported), np.full((1, 256, 256, 3), 90, np.uint8))
 
 
-def test_the_validation_set_is_made_again_from_the_card(tiny, tiny_run, tmp_path):
+def test_the_validation_sets_are_made_again_from_the_card(tiny, tiny_run, tmp_path):
     """Also where the store has moved since."""
     elsewhere = shutil.copytree(tiny["val_store"], tmp_path / "moved")
-    card = json.loads((tiny_run / "best.json").read_text(encoding="utf-8"))
-    there, moved = exporting._validation_set(card, None), exporting._validation_set(card, elsewhere)
-    assert [len(pairs) for pairs in there.values()] == [4, 4]
+    _, card = load_model(tiny_run)
+    there, moved = exporting._validation_sets(card, None), exporting._validation_sets(card, elsewhere)
+    assert [len(pairs) for pairs in there.values()] == [4, 4, 4]
     for name, pairs in there.items():
         assert [sample.recipe for pair in pairs for sample in pair] == [s.recipe for pair in moved[name] for s in pair]
     card["data"]["validation_store"] = "nowhere"
     with pytest.raises(StoreError, match="nowhere"):
-        exporting._validation_set(card, None)
+        exporting._validation_sets(card, None)
 
 
 def test_a_missing_run_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"no trained run here.*facexray train"):
+    with pytest.raises(ModelError, match=r"best\.safetensors: no trained network here.*facexray train"):
         export(tmp_path, tmp_path / "model.onnx", PHOTOGRAPHS)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"settings": {"network": {"colour": 1}}}', "no JSON"])
-def test_a_run_with_a_broken_card_is_refused(content, tmp_path):
-    (tmp_path / "best.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match="no trained run here"):
+@pytest.mark.parametrize("card", [None, "", "{}", "[]", '{"settings": {"network": {"colour": 1}}}', "no JSON"])
+def test_a_run_with_a_broken_card_is_refused(card, tmp_path):
+    save_file({"weight": torch.zeros(1)}, tmp_path / "best.safetensors", None if card is None else {METADATA_KEY: card})
+    with pytest.raises(ModelError, match="no trained network here"):
         export(tmp_path, tmp_path / "model.onnx", PHOTOGRAPHS)
 
 
-def test_a_run_with_other_weights_is_refused(tiny_run, tmp_path):
-    card = json.loads((tiny_run / "best.json").read_text(encoding="utf-8"))
-    card["settings"]["network"]["class_head"] = "paper"
-    (tmp_path / "best.json").write_text(json.dumps(card), encoding="utf-8")
-    (tmp_path / "best.safetensors").write_bytes((tiny_run / "best.safetensors").read_bytes())
+def test_weights_of_another_network_are_refused(tiny_run, tmp_path):
+    net, card = load_model(tiny_run)
+    other = copy.deepcopy(card)
+    other["settings"]["network"]["class_head"] = "paper"
+    save_model(tmp_path, net, other)
     with pytest.raises(ModelError, match="another network"):
         load_model(tmp_path)
 
 
-def test_a_run_with_damaged_weights_is_refused(tiny_run, tmp_path):
-    (tmp_path / "best.json").write_bytes((tiny_run / "best.json").read_bytes())
-    (tmp_path / "best.safetensors").write_bytes((tiny_run / "best.safetensors").read_bytes()[:5000])
-    with pytest.raises(ModelError, match="no trained run here"):
+@pytest.mark.parametrize("length", [0, 5, 5000])
+def test_damaged_weights_are_refused(length, tiny_run, tmp_path):
+    (tmp_path / "best.safetensors").write_bytes((tiny_run / "best.safetensors").read_bytes()[:length])
+    with pytest.raises(ModelError, match="no trained network here"):
         load_model(tmp_path)
+
+
+def test_a_kill_while_saving_leaves_the_weights_and_the_card_that_were_there(tiny_run, tmp_path, monkeypatch):
+    net, card = load_model(tiny_run)
+    save_model(tmp_path, net, {**card, "iteration": 1})
+    before = {name: weight.clone() for name, weight in net.state_dict().items()}
+    with torch.no_grad():
+        net.xray_head[0].bias += 1
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        save_model(tmp_path, net, {**card, "iteration": 2})
+    monkeypatch.undo()
+    kept, kept_card = load_model(tmp_path)
+    assert kept_card["iteration"] == 1
+    assert all(torch.equal(weight, before[name]) for name, weight in kept.state_dict().items())
+
+
+def test_the_weights_stand_beside_it_with_the_same_card(tiny_run, exported, model):
+    net, card = load_model(exported.with_suffix(".safetensors"))
+    trained = load_model(tiny_run)[0].state_dict()
+    assert card == model.card
+    assert all(torch.equal(weight, trained[name]) for name, weight in net.state_dict().items())
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors", ".md"])
+def test_a_file_that_is_there_is_never_overwritten(suffix, tiny_run, tmp_path):
+    (tmp_path / f"model{suffix}").write_text("precious")
+    with pytest.raises(SettingsError, match=rf"model\{suffix}: is there already.*delete it or name another"):
+        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(f"model{suffix}", "precious")]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "class_head"),
+    [
+        # The tiny run is an HRNet with the head on the features; test_check exports the paper's head.
+        ("mobilenetv2_100", "top_k"),
+        ("test_vit", "max"),  # its feature maps are a 16th of the view's side
+        pytest.param("test_resnet", "mean", marks=pytest.mark.slow),
+        pytest.param("hrnet_w18_small", "paper", marks=pytest.mark.slow),
+    ],
+)
+def test_every_head_and_kind_of_backbone_says_what_torch_says(backbone, class_head):
+    torch.manual_seed(1)
+    net = FaceXrayNet(NetworkConfig(backbone=backbone, class_head=class_head)).eval()
+    _, draft = exporting.draft_model(net, "draft")
+    views = np.random.default_rng(1).integers(0, 256, (3, 256, 256, 3), np.uint8)
+    for count in (1, 3):  # the number of views is free
+        exporting.check_agreement(net, draft, views[:count])
 
 
 def plain_onnx(card=None):
@@ -206,8 +287,19 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
         XrayModel.load(name)
 
 
-def test_the_file_holds_no_path_of_the_machine_that_made_it(exported):
-    assert str(Path(facexray.__file__).parent).encode() not in exported.read_bytes()
+def test_the_files_hold_no_path_of_the_machine_that_made_them(exported, tiny, tiny_run):
+    for path in (Path(facexray.__file__).parent, tiny["store"].parent, tiny_run.parent, exported.parent):
+        for suffix in (".onnx", ".safetensors", ".md"):
+            assert str(path).encode() not in exported.with_suffix(suffix).read_bytes()
+
+
+def test_settings_keep_the_names_of_files_without_their_folders():
+    settings = {"network": {"pretrained": "/home/me/net.pth", "depth": 3}, "files": ["/a/b", "c/d"], "none": None}
+    assert exporting.without_folders(settings) == {
+        "network": {"pretrained": "net.pth", "depth": 3},
+        "files": ["b", "c/d"],
+        "none": None,
+    }
 
 
 def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_path):

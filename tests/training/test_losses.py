@@ -21,7 +21,7 @@ def drawn():
 
 
 def loss_of(logits, classes, xray, labels, weight=100.0, dtype=torch.float32):
-    output = FaceXrayOutput(*(torch.tensor(np.asarray(part), dtype=dtype) for part in (logits, classes)))
+    output = FaceXrayOutput(*(torch.tensor(np.asarray(part), dtype=dtype) for part in (logits, classes)), [])
     return face_xray_loss(output, torch.tensor(xray, dtype=torch.float32), torch.tensor(labels), weight)
 
 
@@ -80,7 +80,7 @@ def test_bfloat16_is_summed_in_float32(drawn):
 
 def test_only_the_total_carries_a_gradient(drawn):
     logits, classes, xray, labels = drawn
-    output = FaceXrayOutput(*(torch.tensor(part, requires_grad=True) for part in (logits, classes)))
+    output = FaceXrayOutput(*(torch.tensor(part, requires_grad=True) for part in (logits, classes)), [])
     losses = face_xray_loss(output, torch.tensor(xray, dtype=torch.float32), torch.tensor(labels), 100.0)
     assert not losses.xray_excess.requires_grad
     assert not losses.classes.requires_grad

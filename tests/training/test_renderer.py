@@ -9,24 +9,21 @@ import pytest
 import torch
 
 from facexray.blending.align import ALIGNMENTS
-from facexray.blending.config import SOFTENINGS, BlendConfig, Chance
-from facexray.blending.deform import SPLINES
+from facexray.blending.config import BlendConfig, Chance
 from facexray.blending.degrade import KERNELS, Degradation
 from facexray.blending.degrade import degrade as degrade_one
 from facexray.blending.generate import draw_sample, render
-from facexray.blending.hull import HULLS
-from facexray.blending.recipe import Jitter, SourceChange
+from facexray.blending.recipe import Jitter
 from facexray.errors import BlendError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
 from facexray.training.datasets import BlendedPairs, collate
-from facexray.training.renderer import BatchRenderer, UnusableMasksError, plan, supports
+from facexray.training.renderer import BatchRenderer, plan, supports
 from facexray.training.tensors.align import MODES
 from facexray.training.tensors.blend import BLENDS
 from facexray.training.tensors.colour import COLOURS
 from facexray.training.tensors.filters import blur, resize
-from facexray.training.tensors.mask import distance
 
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 ON_EACH_DEVICE = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NEEDS_CUDA])])
@@ -36,16 +33,18 @@ CHANCES = {
     "sharpen": Chance(1, 0, 1.5),
     "resample": Chance(1, 0.25, 1),
     "gaussian_noise": Chance(1, 2, 8),
+    "poisson_noise": Chance(1, 100, 5000),
     "brightness": Chance(1, -40, 40),
     "contrast": Chance(1, 0.7, 1.4),
     "hue": Chance(1, -20, 20),
+    "webp": Chance(1, 30, 95),
+    "h264": Chance(1, 15, 36),
     "jpeg": Chance(1, 40, 95),
 }
+AMPLIFIERS = {"poisson_noise", "webp", "h264"}
+"""Where one pixel's one level changes much of the rest: by the next dice, or by what is predicted from it."""
 METHODS = {
-    "hull": HULLS,
-    "grid_spline": SPLINES,
     "align": ALIGNMENTS,
-    "soften": SOFTENINGS,
     "interpolation": MODES,
     "colour": COLOURS,
     "blend": BLENDS,
@@ -63,18 +62,26 @@ def renderer(device="cpu"):
 
 
 def assert_alike(recipes, store, device="cpu"):
-    """Within 2 grey levels of NumPy's images on 99.9 % of the values, and of its M on 99.9 % of the X-rays' pixels."""
-    near, near_xrays = [], []
+    """The X-rays are NumPy's; its images are within 2 grey levels on 99.9 % of the values.
+
+    Only images that an amplifier worked on are compared by the means of blocks of 8 × 8 pixels: what differs there is
+    as large as the noise, or as what the codec lost, but has no mean of its own.
+    """
+    near, near_blocks = [], []
     for start in range(0, len(recipes), 8):
         some = recipes[start : start + 8]
         batch, samples = renderer(device)(plan(some, store)), [render(recipe, store) for recipe in some]
         assert batch.labels.tolist() == [sample.label for sample in samples]
+        np.testing.assert_allclose(batch.xrays.cpu(), np.stack([sample.xray for sample in samples]), atol=1e-6)
         images = batch.levels.permute(0, 2, 3, 1).cpu().numpy().astype(int)
-        near.append(np.abs(images - np.stack([sample.image for sample in samples])) <= 2)
-        xrays = batch.xrays.cpu().numpy()
-        near_xrays.append(np.abs(xrays - np.stack([sample.xray for sample in samples])) <= 4 * 2 / 255)
-    assert np.concatenate(near).mean() >= 0.999
-    assert np.concatenate(near_xrays).mean() >= 0.999
+        for image, sample in zip(images, samples, strict=True):
+            off = image - sample.image
+            if AMPLIFIERS & {step.kind for step in (*sample.recipe.source.steps, *sample.recipe.degradations)}:
+                near_blocks.append(np.abs(off.reshape(32, 8, 32, 8, 3).mean(axis=(1, 3))) <= 4)
+            else:
+                near.append(np.abs(off) <= 2)
+    assert not near or np.mean(near) >= 0.999
+    assert not near_blocks or np.mean(near_blocks) >= 0.99
 
 
 @ON_EACH_DEVICE
@@ -146,8 +153,23 @@ def test_a_degradations_recipes_come_out_as_numpys(store, kind, device):
     assert_alike([*fakes, *(recipe.as_real() for recipe in fakes)], store, device)
 
 
+@ON_EACH_DEVICE
+@pytest.mark.parametrize("kind", CHANCES.keys() - {"blur", "sharpen", "resample", "brightness", "contrast", "hue"})
+def test_what_runs_on_the_host_is_numpys_to_the_byte(store, kind, device):
+    """On the image that the device has; where the window is the view, this can be seen."""
+    fake = replace(recipes_of(store, CLEAN, 1)[0], window=(30, 30, 256), flip=False)
+    how = {"jpeg": "420"}.get(kind, "")
+    step = Degradation(kind, (CHANCES[kind].low + CHANCES[kind].high) // 2, how, seed=11)
+    untouched, degraded = renderer(device)(plan([fake, replace(fake, degradations=(step,))], store)).levels.cpu()
+    expected = degrade_one(untouched.permute(1, 2, 0).contiguous().numpy(), (step,))
+    np.testing.assert_array_equal(degraded.permute(1, 2, 0), expected)
+    assert (degraded != untouched).any()
+
+
 def test_real_recipes_come_out_to_the_byte(store):
-    reals = recipes_of(store, replace(BlendConfig.preset("default"), real_prob=1), 12)
+    """Where no kernel sums in floats: those of `cubic` and `area` OpenCV adds up in its own order."""
+    kernels = {"nearest-linear": 1.0, "linear-linear": 1.0}
+    reals = recipes_of(store, BlendConfig.preset("default", real_prob=1, resample_kernels=kernels), 12)
     for levels, recipe in zip(renderer()(plan(reals, store)).levels, reals, strict=True):
         np.testing.assert_array_equal(levels.permute(1, 2, 0), render(recipe, store).image)
 
@@ -169,11 +191,6 @@ def test_mirrored_and_upside_down(store):
     assert_alike([replace(base, flip=x, flip_vertical=y) for x in (False, True) for y in (False, True)], store)
 
 
-def test_undeformed_and_ungrown_masks(store):
-    base = recipes_of(store, CLEAN, 1)[0]
-    assert_alike([replace(base, grid_px=()), replace(base, grow_px=0.0), replace(base, grid_px=(), grow_px=0.0)], store)
-
-
 def test_samples_do_not_depend_on_their_batch(store):
     fakes = recipes_of(store, CLEAN, 5)
     recipes = [fakes[0].as_real(), *fakes]
@@ -182,7 +199,7 @@ def test_samples_do_not_depend_on_their_batch(store):
         alone = renderer()(plan([recipe], store))
         # Products of another size sum in another order: now and then a half is rounded to the other side.
         assert (together.levels[row] == alone.levels[0]).float().mean() > 0.9999
-        assert (together.mask_levels[row] == alone.mask_levels[0]).float().mean() > 0.9999
+        assert (together.mask_levels[row] == alone.mask_levels[0]).all()
 
 
 def test_a_batch_is_what_the_loop_takes(store):
@@ -225,9 +242,7 @@ def test_each_crop_is_read_once(store):
     [
         ({"blend": "poisson"}, "blend poisson"),
         ({"interpolation": "lanczos"}, "interpolation lanczos"),
-        ({"degradations": (Degradation("webp", 50),)}, "degradation webp"),
-        ({"degradations": (Degradation("h264", 30),)}, "degradation h264"),
-        ({"source": SourceChange(steps=(Degradation("poisson_noise", 100),))}, "degradation poisson_noise"),
+        ({"mode": "given"}, "mode given"),
     ],
 )
 def test_what_it_cannot_do_is_named(store, change, named):
@@ -239,24 +254,14 @@ def test_what_it_cannot_do_is_named(store, change, named):
         plan([known, recipe], store)
 
 
-def test_unusable_masks_are_named(store):
+def test_unusable_masks_are_refused_as_by_numpy(store):
     fake = recipes_of(store, CLEAN, 1)[0]
     empty = replace(fake, hull="mouth", grow_px=-80.0)
-    with pytest.raises(BlendError):
+    with pytest.raises(BlendError) as expected:
         render(empty, store)
-    with pytest.raises(UnusableMasksError, match=r"recipes \[1, 3\] of the batch") as caught:
-        renderer()(plan([fake.as_real(), empty, fake, empty], store))
-    assert caught.value.rows == [1, 3]
-
-
-def test_distances_are_opencvs():
-    target = torch.rand(2, 90, 120, generator=torch.Generator().manual_seed(0)) > 0.999
-    for got, pixels in zip(distance(target, 30), target.numpy(), strict=True):
-        wanted = cv2.distanceTransform((~pixels).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        near = wanted <= 30
-        assert near.any()
-        np.testing.assert_allclose(got.numpy()[near], wanted[near], atol=1e-4)
-        assert (got.numpy()[~near] > 30).all()
+    with pytest.raises(BlendError, match="nothing to blend") as caught:
+        plan([fake.as_real(), empty, fake], store)
+    assert str(caught.value) == str(expected.value)
 
 
 @pytest.fixture

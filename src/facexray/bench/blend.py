@@ -73,7 +73,7 @@ def bench_blend(store: Path | None = None, preset: str = "default", fakes: int =
     if fakes < ROUNDS:
         raise SettingsError(f"fakes must be at least {ROUNDS}, got {fakes}")
     config = BlendConfig.preset(preset, real_prob=0.0)
-    with _opened(store) as faces, one_thread():
+    with opened(store) as faces, one_thread():
         pool = FacePool.of(faces)
 
         def fake(number: int) -> None:
@@ -100,7 +100,8 @@ def bench_blend(store: Path | None = None, preset: str = "default", fakes: int =
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[FaceStore]:
+def opened(path: Path | None) -> Iterator[FaceStore]:
+    """A face store, or for as long as it is open one of the two packaged portraits."""
     if path is not None:
         yield FaceStore(path)
         return

@@ -120,7 +120,7 @@ def _affine(matrix: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[
 
 
 def _mean_and_covariance(image: RGB, inside: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    pixels = image[inside > 0].astype(np.float32)
-    mean = pixels.mean(axis=0, dtype=np.float64) if len(pixels) else np.zeros(3)
-    pixels -= mean.astype(np.float32)
-    return mean, (pixels.T @ pixels).astype(np.float64) / max(1, len(pixels))
+    mean = np.array(cv2.mean(image, inside)[:3])
+    centred = cv2.subtract(image, np.array([*mean, 0]), mask=inside, dtype=cv2.CV_32F)
+    pixels = np.asarray(centred, np.float32).reshape(-1, 3)
+    return mean, (pixels.T @ pixels).astype(np.float64) / max(1, cv2.countNonZero(inside))  # 0 outside the mask

@@ -32,7 +32,7 @@ SHEET_SAMPLES = 64
 """Samples among which the sheet's fakes are looked for."""
 
 
-def blend(  # noqa: PLR0913 (the options of a command)
+def blend(
     store: Path | None = None,
     count: int | None = None,
     out: Path | None = None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from fractions import Fraction
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 
 import av
@@ -76,23 +78,43 @@ def _h264(image: RGB, step: Degradation) -> RGB:
     """One intra frame of H.264 in 4:2:0 and back: a video's still."""
     height, width = image.shape[:2]
     even = np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
-    file = BytesIO()
-    with av.open(file, "w", format="matroska") as container:
-        # One thread: the bytes must not depend on the number of cores.
-        options = {"crf": str(round(step.amount)), "preset": "veryfast", "threads": "1"}
-        stream = container.add_stream("libx264", rate=25, options=options)
-        stream.height, stream.width, stream.pix_fmt = even.shape[0], even.shape[1], "yuv420p"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(even, "rgb24")))
-        container.mux(stream.encode())
-    file.seek(0)
-    with av.open(file, "r") as video:
-        frame = next(video.decode(video=0)).to_ndarray(format="rgb24")
-    return np.ascontiguousarray(frame[:height, :width], np.uint8)
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = even.shape[0], even.shape[1], "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    # The bytes must depend neither on the number of cores nor on which instructions they have.
+    same = {"threads": "1", "x264-params": "cpu-independent=1"}
+    encoder.options = {"crf": str(round(step.amount)), "preset": "veryfast", **same}
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(_to_yuv420(even), "yuv420p")), *encoder.encode()]
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
+    decoded = cv2.cvtColor(frames[0].to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+    return np.ascontiguousarray(decoded[:height, :width], np.uint8)
+
+
+def _to_yuv420(image: RGB) -> NDArray[np.uint8]:
+    """Y'CbCr of an image of even sides, its chroma the mean of 2 × 2 pixels: OpenCV's is the first pixel's."""
+    height, width = image.shape[:2]
+    planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+    means = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    doubled = cv2.resize(means, (width, height), interpolation=cv2.INTER_NEAREST)
+    planes[height:] = cv2.cvtColor(doubled, cv2.COLOR_RGB2YUV_I420)[height:]
+    return np.asarray(planes, np.uint8)
 
 
 def _gaussian_noise(image: RGB, step: Degradation) -> RGB:
-    noise = np.random.Generator(np.random.SFC64(step.seed)).standard_normal(image.shape, np.float32)
-    return _round(image + np.float32(step.amount) * noise)
+    """Noise in whole grey levels: image + round(noise) is round(image + noise)."""
+    levels = np.rint(_quantiles() * step.amount).astype(np.int16)
+    raw = np.random.SFC64(step.seed).random_raw(-(-image.size // 4))
+    dice = raw.astype("<u8", copy=False).view("<u2")[: image.size]
+    return np.asarray(cv2.add(image, levels.take(dice, mode="clip").reshape(image.shape), dtype=cv2.CV_8U), np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> NDArray[np.float64]:
+    """What 16 random bits stand for in the standard normal distribution: its quantiles amid 2¹⁶ equal shares."""
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile((share + 0.5) / 2**16) for share in range(2**16)])
 
 
 def _poisson_noise(image: RGB, step: Degradation) -> RGB:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from facexray.blending.align import ALIGNMENTS, Affine, place, then
 from facexray.blending.blend import BLENDS, as_float, face_xray
 from facexray.blending.colour import COLOURS, Pixels
 from facexray.blending.config import BlendConfig
+from facexray.blending.deform import TAIL, blur
 from facexray.blending.degrade import Degradation, degrade
 from facexray.blending.hull import Mask
 from facexray.blending.mask import Box, make_mask
@@ -45,6 +47,9 @@ class Faces(Protocol):
 
     def crop(self, index: int) -> RGB:
         """The crop (317, 317, 3) uint8 RGB of a face."""
+
+    def mask(self, index: int) -> Mask:
+        """The mask (317, 317) uint8 that came with a given fake; no other recipe asks for one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Layers:
 
     background: RGB
     foreground: RGB
-    """Aligned and colour-transferred; the background itself where real."""
+    """Aligned and colour-transferred; the background itself where real, or where a fake is given whole."""
     mask: Mask
     blended: RGB
 
@@ -115,7 +120,9 @@ class _Rendering:
         self._background = crop[top : top + side, left : left + side]
         self._mask = np.zeros((side, side), np.uint8)
         self._blended = self._background
-        if recipe.label:
+        if recipe.mode == "given":
+            self._mask = self._usable(soften_given(faces.mask(self._index), recipe.soften_px, self._region))
+        elif recipe.label:
             self._blend(crop if recipe.foreground == recipe.background else None)
 
     @property
@@ -127,7 +134,7 @@ class _Rendering:
     @property
     def layers(self) -> Layers:
         foreground = self._background
-        if self._recipe.label:
+        if self._recipe.foreground is not None:
             # Resampling and JPEG depend on where the box begins: what was blended is laid over what is seen around it.
             pixels = self._foreground(self._region, self._background, self._mask)
             foreground = np.asarray(cv2.convertScaleAbs(pixels), np.uint8)
@@ -137,10 +144,7 @@ class _Rendering:
     def _blend(self, crop: RGB | None) -> None:
         recipe = self._recipe
         mask, box = make_mask(recipe, self._faces.landmarks[self._index], self._region)
-        covered = cv2.countNonZero((mask > 127).view(np.uint8)) / self._mask.size
-        if not MIN_MASK <= covered < 1:
-            raise BlendError(f"the mask of {recipe.background} covers {covered:.1%} of the window: nothing to blend")
-        self._part(self._mask, box)[:] = mask
+        self._part(self._mask, box)[:] = self._usable(mask)
         self._crop = crop
         if recipe.blend == "multiband":  # which reaches beyond the mask
             mask, box = self._mask, self._region
@@ -151,6 +155,18 @@ class _Rendering:
         if recipe.leak_px:
             leak = Degradation("resample", recipe.leak_px / CROP_SIZE, "area-linear")
             self._blended = degrade(self._blended, (leak,))
+
+    def _usable(self, mask: Mask) -> Mask:
+        """A mask of the window, or of the part of it that it reaches.
+
+        Raises:
+            BlendError: It covers too little of the window, or all of it.
+        """
+        covered = cv2.countNonZero((mask > 127).view(np.uint8)) / self._mask.size
+        if not MIN_MASK <= covered < 1:
+            background = self._recipe.background
+            raise BlendError(f"the mask of {background} covers {covered:.1%} of the window: nothing to blend")
+        return mask
 
     def _part(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         left, top = self._region[:2]
@@ -166,6 +182,17 @@ class _Rendering:
         placed = place(crop, then(matrix, jitter_matrix(recipe.jitter)), box, recipe.interpolation)
         changed = change_source(placed, recipe.source)
         return COLOURS[recipe.colour](changed, background, (mask > 127).view(np.uint8))
+
+
+def soften_given(mask: Mask, sigma_px: float, region: Box) -> Mask:
+    """Soften the mask (317, 317) that came with a fake, by a Gaussian, and cut out a region: (H, W).
+
+    Beyond the crop the mask goes on as its border pixels do: where the crop ends, nothing was blended.
+    """
+    reach = math.ceil(TAIL * sigma_px) + 1
+    x0, y0, x1, y1 = region
+    around = place(mask, np.eye(2, 3), (x0 - reach, y0 - reach, x1 + reach, y1 + reach), "linear")
+    return blur(around, sigma_px)[reach:-reach, reach:-reach]
 
 
 def jitter_matrix(jitter: Jitter) -> Affine:
@@ -205,7 +232,7 @@ def draw_sample(config: BlendConfig, pool: FacePool, faces: Faces, seed: int, ep
     Raises:
         BlendError: No recipe could be made in `ATTEMPTS` attempts.
     """
-    return _drawn(render, config, pool, faces, (seed, epoch, index))
+    return first_usable(lambda rng: render(draw_recipe(config, pool, rng), faces), seed, epoch, index)
 
 
 def draw_both(
@@ -216,19 +243,20 @@ def draw_both(
     Raises:
         BlendError: No recipe could be made in `ATTEMPTS` attempts.
     """
-    return _drawn(render_both, config, pool, faces, (seed, epoch, index))
+    return first_usable(lambda rng: render_both(draw_recipe(config, pool, rng), faces), seed, epoch, index)
 
 
-def _drawn(
-    make: Callable[[Recipe, Faces], MadeT],
-    config: BlendConfig,
-    pool: FacePool,
-    faces: Faces,
-    dice: tuple[int, int, int],
-) -> MadeT:
+def first_usable(make: Callable[[np.random.Generator], MadeT], seed: int, epoch: int, index: int) -> MadeT:
+    """What `make` makes with the dice of the sample (seed, epoch, index), drawn again where it has no usable mask.
+
+    Raises:
+        BlendError: It has none in `ATTEMPTS` attempts.
+    """
     for attempt in range(ATTEMPTS):
         try:
-            return make(draw_recipe(config, pool, sample_rng(*dice, attempt)), faces)
+            return make(sample_rng(seed, epoch, index, attempt))
         except BlendError as error:
             last = error
-    raise BlendError(f"no sample after {ATTEMPTS} attempts, the last: {last}; are the erosions too large?")
+    raise BlendError(
+        f"no sample after {ATTEMPTS} attempts, the last: {last}; are the masks too small, or the erosions too large?"
+    )

@@ -14,6 +14,7 @@ from facexray.blending.config import BlendConfig, Choice, weights_of
 from facexray.blending.degrade import DEGRADATIONS, Degradation
 from facexray.faces.crop import CROP_SIZE, VIEW_OFFSET, VIEW_SIZE
 from facexray.faces.neighbours import FacePool
+from facexray.faces.store import FaceStore
 
 REAL, FAKE = 0, 1
 
@@ -52,11 +53,11 @@ class Recipe:
     """Everything random about one sample. The same recipe and faces give the same bytes."""
 
     mode: str
-    """`real`, or one of the config's modes."""
+    """`real`, one of the config's modes, or `given`: a fake that came with its mask."""
     background: str
-    """Id of the face that is kept."""
+    """Id of the face that is kept; of the fake where given."""
     foreground: str | None = None
-    """Id of the face that is blended in; None where real."""
+    """Id of the face that is blended in; None where real or given."""
     hull: str = "whole"
     grid_px: tuple[tuple[tuple[float, float], ...], ...] = ()
     """Displacements x, y of the mask's grid nodes: rows of columns of pairs; none where empty."""
@@ -119,7 +120,7 @@ def _steps(steps: list[dict[str, Any]]) -> tuple[Degradation, ...]:
 
 
 def draw_recipe(config: BlendConfig, pool: FacePool, rng: np.random.Generator) -> Recipe:
-    """Draw one recipe: the only place of facexray's blending that rolls dice.
+    """Draw one recipe; beside `draw_given_recipe`, the only place of facexray's blending that rolls dice.
 
     Args:
         config: The distributions.
@@ -127,13 +128,7 @@ def draw_recipe(config: BlendConfig, pool: FacePool, rng: np.random.Generator) -
         rng: The dice; `generate.sample_rng` makes one from (seed, epoch, index).
     """
     background = int(rng.integers(len(pool.ids)))
-    shared: dict[str, Any] = {
-        "background": pool.ids[background],
-        "degradations": _draw_degradations(config, rng),
-        "window": _draw_window(config, rng),
-        "flip": bool(rng.random() < config.flip_prob),
-        "flip_vertical": bool(rng.random() < config.flip_vertical_prob),
-    }
+    shared = {"background": pool.ids[background], **_draw_shared(config, rng)}
     if rng.random() < config.real_prob:
         return Recipe("real", **shared)
     mode = _pick(config.mode, rng)
@@ -147,6 +142,29 @@ def draw_recipe(config: BlendConfig, pool: FacePool, rng: np.random.Generator) -
         interpolation=_pick(config.interpolation, rng),
         leak_px=_whole(LEAK_RANGE_PX, rng) if config.reproduce_resampling_leak else 0,
     )
+
+
+def draw_given_recipe(config: BlendConfig, fakes: FaceStore, rng: np.random.Generator) -> Recipe:
+    """Draw the recipe of a given fake: which one, how its mask is softened, and what all images share.
+
+    Args:
+        config: The distributions; of those of masks, that of the Gaussian alone.
+        fakes: The fakes to draw from.
+        rng: The dice.
+    """
+    fake = fakes[int(rng.integers(len(fakes)))].id
+    shared = _draw_shared(config, rng)
+    return Recipe("given", fake, **shared, soften_px=_log_uniform(*config.blur_range_px, rng))
+
+
+def _draw_shared(config: BlendConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """What real and fake images have from the same distributions."""
+    return {
+        "degradations": _draw_degradations(config, rng),
+        "window": _draw_window(config, rng),
+        "flip": bool(rng.random() < config.flip_prob),
+        "flip_vertical": bool(rng.random() < config.flip_vertical_prob),
+    }
 
 
 def _draw_other(
@@ -241,7 +259,7 @@ def _pick(choice: Choice, rng: np.random.Generator) -> str:
     weights = weights_of(choice)
     if len(weights) == 1:
         return next(iter(weights))
-    names = [name for name, weight in weights.items() if weight > 0]
+    names = sorted(name for name, weight in weights.items() if weight > 0)  # in whatever order they were written
     place = bisect(list(accumulate(weights[name] for name in names)), rng.random() * sum(weights.values()))
     return names[min(place, len(names) - 1)]
 

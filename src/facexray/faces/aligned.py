@@ -13,19 +13,22 @@ import numpy as np
 from facexray.errors import MediaError, SettingsError
 from facexray.faces.crop import CROP_SIZE, Square, cut_crop
 from facexray.faces.landmarks import read_landmarks_json, write_landmarks_json
+from facexray.faces.masks import Mask
 from facexray.faces.store import Face, FaceStore
 from facexray.images import RGB, read_image, write_bytes, write_image
 from facexray.provenance import provenance
 
-Reader = Callable[[Path, str, str | None], Iterator[tuple[Face, RGB] | str]]
-"""Reads a source (path, sha256, identity): yields faces with their crops, and the reasons of what it skipped."""
+Found = tuple[Face, RGB, Mask | None]
+"""A face, its crop (317, 317, 3), and the mask (317, 317) of a given fake."""
+Reader = Callable[[Path, str, str | None], Iterator[Found | str]]
+"""Reads a source (path, sha256, identity): yields its faces, and the reasons of what it skipped."""
 
 
 def aligned_reader(landmarks_json: Path) -> Reader:
     """The reader for the aligned crops of the authors' public generator, named `{video}_{frame}.png`."""
     landmarks = read_landmarks_json(landmarks_json)
 
-    def read(path: Path, sha256: str, person: str | None) -> Iterator[tuple[Face, RGB] | str]:
+    def read(path: Path, sha256: str, person: str | None) -> Iterator[Found | str]:
         if path.name not in landmarks:
             yield f"not named in {landmarks_json.name}"
             return
@@ -54,6 +57,7 @@ def aligned_reader(landmarks_json: Path) -> Reader:
                 sha256=sha256,
             ),
             cut_crop(image, square) if width != CROP_SIZE else image,
+            None,
         )
 
     return read
@@ -72,8 +76,13 @@ def landmarks(store: Path, out: Path) -> int:
 
     Returns:
         How many faces were written.
+
+    Raises:
+        StoreError: The store is missing, damaged, or one of given fakes.
+        SettingsError: The folder cannot be made.
     """
     faces, out = FaceStore(store), Path(out)
+    faces.check_real()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -60,10 +60,10 @@ class Square:
 
 
 def cut_crop(image: RGB, square: Square) -> RGB:
-    """Cut a square out of an image (H, W, 3) and resample it to (317, 317, 3).
+    """Cut a square out of an image (H, W, 3) and resample it to (317, 317, 3); or out of a mask (H, W).
 
     What lies outside the image repeats its border pixels: mirroring would make second faces, and a constant
-    colour an edge. Shrinking averages areas; enlarging is bicubic.
+    colour an edge. Shrinking averages areas; enlarging is bicubic, of a mask bilinear, which never overshoots.
     """
     height, width = image.shape[:2]
     left, top = square.left, square.top
@@ -76,7 +76,8 @@ def cut_crop(image: RGB, square: Square) -> RGB:
         pads = (max(y0 - top, 0), max(bottom - y1, 0), max(x0 - left, 0), max(right - x1, 0))
         padded = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE)
         part = np.asarray(padded[: square.side, : square.side], np.uint8)
-    how = cv2.INTER_AREA if square.side > CROP_SIZE else cv2.INTER_CUBIC
+    enlarging = cv2.INTER_CUBIC if image.ndim == 3 else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if square.side > CROP_SIZE else enlarging
     return np.asarray(cv2.resize(part, (CROP_SIZE, CROP_SIZE), interpolation=how), np.uint8)
 
 

@@ -51,8 +51,9 @@ class FacePool:
         Makes the store's neighbour table, or brings it up to date, if need be: for 100,000 faces, about a minute.
 
         Raises:
-            StoreError: No face, or all of one person, so that no pair can be made.
+            StoreError: A store of given fakes; no face; or all of one person, so that no pair can be made.
         """
+        store.check_real()
         chosen = range(len(store)) if indices is None else np.asarray(indices, np.int64)
         people = {store.people[index] for index in chosen}
         if len(people) < 2:

@@ -13,15 +13,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facexray.errors import FaceXrayError, SettingsError, StoreError
-from facexray.faces.aligned import Reader, aligned_reader
+from facexray.faces.aligned import Found, Reader, aligned_reader
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.identity import IdentityRule, identity_rule
 from facexray.faces.landmarks import predict_landmarks
+from facexray.faces.masks import MaskFolder
 from facexray.faces.neighbour_table import save_neighbours
 from facexray.faces.store import Face, FaceStore
 from facexray.faces.store_writer import StoreWriter
-from facexray.images import RGB, UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
+from facexray.images import UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
 
 
@@ -66,6 +67,7 @@ def prepare(
     frames: int = 32,
     stride: int | None = None,
     min_face: int = 48,
+    masks: Path | None = None,
 ) -> PrepareSummary:
     """Find the faces in photographs, folders and videos, and keep them in a face store.
 
@@ -83,14 +85,16 @@ def prepare(
         frames: Frames of each video, spread evenly over it.
         stride: Take every stride-th frame of a video instead.
         min_face: Smallest face that is kept, in pixels of its box's longer side.
+        masks: For given fakes: a folder of their masks, which mirrors theirs or has files of the same names; white,
+            or coloured, where the face was manipulated. The store is then one of fakes to train on, not of real faces.
 
     Returns:
         Counts of what was found, added and skipped.
 
     Raises:
         StoreError: The store cannot be written, or the disk is full.
-        SettingsError: A source that does not exist, a setting out of its range, or an identity rule that cannot
-            be read.
+        SettingsError: A source or mask folder that does not exist, a setting out of its range, or an identity rule
+            that cannot be read.
     """
     if frames < 1 or (stride is not None and stride < 1):
         raise SettingsError(f"frames and stride must be at least 1, got frames={frames}, stride={stride}")
@@ -98,29 +102,35 @@ def prepare(
     missing = [str(source) for source in named if not os.path.lexists(source)]
     if missing:
         raise SettingsError(f"no such file or folder: {', '.join(missing)}")
+    if masks and landmarks:
+        raise SettingsError("masks and landmarks: aligned crops take no masks; give photographs or videos themselves")
     out, landmarks = Path(out), Path(landmarks) if landmarks else None
     rule = identity_rule(identity)
-    reader = aligned_reader(landmarks) if landmarks else face_reader(frames, stride, min_face)
+    found = find_sources(named)
+    given = MaskFolder(Path(masks), named, found.files) if masks else None
+    reader = aligned_reader(landmarks) if landmarks else face_reader(frames, stride, min_face, given)
     settings = {
         "landmarks": landmarks,
         "identity": identity,
         "frames": frames,
         "stride": stride,
         "min_face": min_face,
+        "masks": masks,
     }
     about = provenance("prepare", {"sources": named, **settings})
-    found = find_sources(named)
     summary = PrepareSummary(out, len(found.files), ignored=found.ignored)
     try:
         # What decides whether a source fails: after a change of it, failed sources get another chance.
         reading = f"landmarks {sha256_of(landmarks)}" if landmarks else f"min_face {min_face}"
-        with StoreWriter(out, about, reading) as writer:
+        reading += f", masks {given.fingerprint()}" if given else ""
+        with StoreWriter(out, about, reading, masks=given is not None) as writer:
             for path, reason in found.unreadable:
                 _skip(writer, summary, path, None, reason)
             for path in _progress(found.files):
                 _add_source(writer, summary, path, rule, reader)
         writer.write_settings({**about, "skipped": dict(summary.skipped)})
-        save_neighbours(FaceStore(out))
+        if not given:
+            save_neighbours(FaceStore(out))
     except OSError as error:
         raise StoreError(f"{out}: writing failed ({error}); free space and run the same command again") from error
     return summary
@@ -173,11 +183,12 @@ def _skip(writer: StoreWriter, summary: PrepareSummary, path: Path, sha256: str 
     summary.skipped[kind] += 1
 
 
-def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
-    """The reader for photographs and videos as they come."""
+def face_reader(frames: int, stride: int | None, min_face: int, masks: MaskFolder | None = None) -> Reader:
+    """The reader for photographs and videos as they come, with the masks of those that are given fakes."""
     detector = FaceDetector()
 
-    def read(path: Path, sha256: str, person: str | None) -> Iterator[tuple[Face, RGB] | str]:
+    def read(path: Path, sha256: str, person: str | None) -> Iterator[Found | str]:
+        source_masks = masks.open(path, stride) if masks else None
         source = read_video(path, frames, stride) if is_video(path) else iter([Frame(read_image(path), 0, 0.0)])
         seen = 0
         for frame in source:
@@ -186,11 +197,15 @@ def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
                 if (detected.box[2:] - detected.box[:2]).max() < min_face:
                     yield f"face smaller than {min_face} px"
                     continue
+                square = Square.around(detected.box)
+                mask = source_masks.cut(frame, detected.box, square) if source_masks else None
+                if isinstance(mask, str):
+                    yield mask
+                    continue
                 landmarks = predict_landmarks(frame.image, detected)
                 if landmarks is None:
                     yield "face without plausible landmarks (a profile, or covered)"
                     continue
-                square = Square.around(detected.box)
                 face = Face(
                     id=f"{sha256[:12]}-{frame.index:06d}-{number}",
                     source=str(path),
@@ -203,7 +218,7 @@ def face_reader(frames: int, stride: int | None, min_face: int) -> Reader:
                     square=square,
                     sha256=sha256,
                 )
-                yield face, cut_crop(frame.image, square)
+                yield face, cut_crop(frame.image, square), mask
         if not seen:
             yield "no face found"
 

@@ -1,7 +1,8 @@
 """The face store: a folder of crops with a row per face, added to by shards that are whole or absent.
 
     faces.parquet     a row per face: where it is from, where it was, its landmarks in crop pixels
-    crops-NNNNN.h5    shards of (N, 317, 317, 3) uint8 RGB crops, uncompressed
+    crops-NNNNN.h5    shards of (N, 317, 317, 3) uint8 RGB crops, uncompressed; in a store of given fakes, beside them
+                      their masks, (N, 317, 317) uint8
     errors.jsonl      a line per source that gave no face, with the reason
     store.json        how the store was made
 
@@ -72,9 +73,15 @@ SCHEMA = pa.schema(
     ]
 )
 
+MASKS_KEY = b"masks"
+"""In the metadata of `faces.parquet`: that every face has a mask."""
+
 
 class FaceStore:
     """A face store, read: each column when it is first asked for, so that a store costs little to open and to send."""
+
+    has_masks: bool
+    """Whether this is a store of given fakes: every face has a `mask`, and none is a real face."""
 
     def __init__(self, path: str | Path) -> None:
         """Open a store.
@@ -87,11 +94,13 @@ class FaceStore:
         if not self._manifest.is_file():
             raise StoreError(f"{path}: no face store here; make one with: facexray prepare PHOTOS --out {path}")
         try:
-            self._length = int(pq.read_metadata(self._manifest).num_rows)
+            metadata = pq.read_metadata(self._manifest)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from error
+        self._length = int(metadata.num_rows)
+        self.has_masks = MASKS_KEY in (metadata.metadata or {})
         self._columns: dict[str, pa.Array] = {}
-        self._shards: dict[int, NDArray[np.uint8]] = {}
+        self._shards: dict[tuple[int, str], NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -107,8 +116,20 @@ class FaceStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # Neither columns nor open files travel to worker processes, which read what they need.
-        kept = ("path", "_manifest", "_length")
+        kept = ("path", "_manifest", "_length", "has_masks")
         return {**{name: self.__dict__[name] for name in kept}, "_columns": {}, "_shards": {}}
+
+    def check_real(self) -> None:
+        """Refuse given fakes where real faces are needed.
+
+        Raises:
+            StoreError: The store is one of given fakes.
+        """
+        if self.has_masks:
+            raise StoreError(
+                f"{self.path}: holds given fakes with their masks, where real faces are needed; name a store of real "
+                "photographs here, and this one as --data.fakes of facexray train"
+            )
 
     def read_table(self, columns: list[str] | None = None) -> pa.Table:
         """All columns, or those named, as they are in `faces.parquet` now.
@@ -156,12 +177,30 @@ class FaceStore:
         Raises:
             StoreError: The shard is missing or damaged.
         """
+        return self._pixels(index, "crops")
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask (317, 317) uint8 of a given fake, read-only: 255 where its crop was manipulated, 0 where not.
+
+        The edge may lie in between, where one pixel of the crop is of both.
+
+        Raises:
+            StoreError: The store has no masks, or the shard is missing or damaged.
+        """
+        if not self.has_masks:
+            raise StoreError(
+                f"{self.path}: its faces have no masks; given fakes and their masks are prepared together: "
+                "facexray prepare FAKES --masks MASKS --out STORE"
+            )
+        return self._pixels(index, "masks")
+
+    def _pixels(self, index: int, name: str) -> NDArray[np.uint8]:
         shard, row = self._places[index]
         try:
-            if shard not in self._shards:
-                self._shards[shard] = _map_crops(shard_path(self.path, shard))
-            crop: RGB = self._shards[shard][row]
-            return crop
+            if (shard, name) not in self._shards:
+                self._shards[shard, name] = _map_shard(shard_path(self.path, shard), name)
+            pixels: NDArray[np.uint8] = self._shards[shard, name][row]
+            return pixels
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise StoreError(f"{shard_path(self.path, shard)}: missing or damaged ({error})") from error
 
@@ -192,11 +231,11 @@ def shard_path(store: Path, shard: int) -> Path:
     return store / f"crops-{shard:05d}.h5"
 
 
-def _map_crops(path: Path) -> NDArray[np.uint8]:
-    """The crops (N, 317, 317, 3) of a shard, mapped from where they lie in the file: HDF5 takes five times as long."""
+def _map_shard(path: Path, name: str) -> NDArray[np.uint8]:
+    """The `crops` (N, 317, 317, 3) or `masks` (N, 317, 317) of a shard, mapped: HDF5 takes five times as long."""
     with h5py.File(path, "r") as file:
-        crops = file["crops"]
-        place, shape = crops.id.get_offset(), crops.shape
+        pixels = file[name]
+        place, shape = pixels.id.get_offset(), pixels.shape
     if place is None:
-        raise ValueError("its crops do not lie in one piece: it was made by an earlier version; prepare it anew")
+        raise ValueError(f"its {name} do not lie in one piece: it was made by an earlier version; prepare it anew")
     return np.asarray(np.memmap(path, np.uint8, "r", place, shape))

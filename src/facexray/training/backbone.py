@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-import torchvision
+import torchvision  # type: ignore[import-untyped]
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -31,8 +32,9 @@ def make_backbone(config: NetworkConfig) -> tuple[Any, list[int]]:
         ModelError: The file of weights is damaged, or of another network.
     """
     name = config.backbone
-    if not timm.is_model(name):
-        known = [*get_close_matches(name, timm.list_models(), 3), *timm.list_models("hrnet_*")]
+    if not timm.is_model(name) or ("." in name and not timm.is_model_pretrained(name)):  # after a dot: which weights
+        near = get_close_matches(name, [*timm.list_models(), *timm.list_models(pretrained=True)], 3)
+        known = [*near, *timm.list_models("hrnet_*")]
         raise SettingsError(f"network.backbone: timm has no {name!r}; it has, for instance: {', '.join(known)}")
     options = _feature_options(name)
     if config.pretrained == "hub":
@@ -44,7 +46,8 @@ def make_backbone(config: NetworkConfig) -> tuple[Any, list[int]]:
     return backbone, list(backbone.feature_info.channels())
 
 
-def _feature_options(name: str) -> dict[str, Any]:
+@cache
+def _feature_options(name: str) -> Mapping[str, Any]:
     """What timm must be told for a network's feature maps of views, and where it can, of patches of them."""
     if name.startswith("hrnet_"):
         ways: list[dict[str, Any]] = [{"feature_location": ""}]  # the branches, without the classifier's wider ones
@@ -77,7 +80,7 @@ def _tried(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _from_hub(options: dict[str, Any]) -> Any:
+def _from_hub(options: Mapping[str, Any]) -> Any:
     try:
         return timm.create_model(**options, pretrained=True)
     except Exception as error:  # the hub raises nearly anything
@@ -99,24 +102,19 @@ def load_backbone(backbone: Any, name: str, path: Path) -> None:
     Raises:
         ModelError: The file is missing, damaged or of another network; the message lists what does not match.
     """
-    with torch.device("meta"):
-        whole = timm.create_model(name).state_dict()
-        if name.split(".")[0] == "mobilenetv2_100":  # the same layers in the same order
-            theirs = dict(zip(torchvision.models.mobilenet_v2().state_dict(), whole, strict=True))
-        else:
-            theirs = {}
     inner = getattr(backbone, "model", backbone)  # a ViT stands inside what reads its features
     state = inner.state_dict()
-    ours = {_flat(key): key for key in state}
-
-    def renamed(key: str) -> str:
-        return ours.get(_flat(theirs.get(key, key)), key)
-
-    found = {renamed(key): value for key, value in _read_weights(path).items()}
+    with torch.device("meta"):
+        whole = list(timm.create_model(name).state_dict())
+    names = {_flat(key): key for key in [*whole, *state]}
+    if name.partition(".")[0] == "mobilenetv2_100":  # torchvision's has the same layers in the same order
+        with torch.device("meta"):
+            names.update(zip(map(_flat, torchvision.models.mobilenet_v2().state_dict()), whole, strict=True))
+    found = {names.get(_flat(key), key): value for key, value in _read_weights(path).items()}
     common = state.keys() & found.keys()
     faults = {
         "missing": {key for key in state.keys() - common if not key.endswith("num_batches_tracked")},
-        "unknown": found.keys() - common - set(map(renamed, whole)),
+        "unknown": found.keys() - names.values(),
         "of another shape": {
             f"{key} {tuple(found[key].shape)}, not {tuple(state[key].shape)}"
             for key in common

@@ -35,9 +35,12 @@ Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`
 
 {scores}
 
+Degraded is as in training, clean without degradations; unseen, where there is one, was blended by hulls, softenings
+and blends that training left out.
+
 On the clean set the predicted X-ray finds the pixels of the blending boundary (B > 1/2) with an AP of
-{pixel_AP:.3f}, where chance gives {boundary_share:.3f}. Its mean is {mean_real:.4f} on real images and
-{mean_fake:.4f} on fake ones.
+{pixel_AP:.3f}, where chance gives {boundary_share:.3f}. Its mean is {mean_real:.4f} on real images
+and {mean_fake:.4f} on fake ones.
 
 ## Limits
 

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from facexray.errors import FaceXrayError, ModelError, SettingsError
 from facexray.faces.store import FaceStore
-from facexray.training.checkpoint import load_checkpoint, load_model
+from facexray.training.checkpoint import load_model
 from facexray.training.config import OptimConfig, RunConfig
 from facexray.training.datasets import BlendedPairs, collate, hold_out
 from facexray.training.export import check_agreement, draft_model
@@ -85,8 +85,8 @@ def check_training(open_stores: Callable[[], Stores], out: Path, settings: Setti
         run = Path(name)
         trial = report.take("training", lambda: _train(run, stores, settings))
         if trial:
-            sizes = report.take("checkpoint", lambda: _read_back(run, trial.training.net))
-            report.take("export", lambda: _export(run, trial.training))
+            sizes = report.take("checkpoint", lambda: _read_back(trial.training, stores))
+            report.take("export", lambda: _export(trial.training))
             if sizes:
                 report.take("disk", lambda: _check_disk(run, sizes, settings))
             if report.passed:
@@ -179,7 +179,10 @@ def _train(run: Path, stores: Stores, settings: Settings) -> tuple[_Trial, str]:
         training.log.close()
     log = _Times(run, small.optim, small.run)
     training.log = log
-    fit(training)
+    try:
+        fit(training)
+    finally:
+        log.close()  # TensorBoard would go on writing into a folder that is gone
     step_s = statistics.median(np.diff(log.steps[WARM_UP - 1 :]).tolist())
     device = training.fabric.device
     peak = f", {torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB of its memory" if device.type == "cuda" else ""
@@ -191,7 +194,7 @@ def _train(run: Path, stores: Stores, settings: Settings) -> tuple[_Trial, str]:
 
 
 def _in_small(settings: Settings) -> Settings:
-    """One process's part of the run: it sees patches and rests the backbone once, if ever."""
+    """One process's part of the run: the backbone rests once, if ever."""
     optim, run = settings.optim, settings.run
     return replace(
         settings,
@@ -199,7 +202,6 @@ def _in_small(settings: Settings) -> Settings:
             optim,
             iterations=STEPS,
             batch_size=optim.batch_size // (run.devices * run.nodes),
-            patch_iterations=min(optim.patch_iterations, 1),
             freeze_iterations=min(optim.freeze_iterations, 1),
         ),
         run=replace(
@@ -208,19 +210,21 @@ def _in_small(settings: Settings) -> Settings:
     )
 
 
-def _read_back(run: Path, net: FaceXrayNet) -> tuple[int, str]:
+def _read_back(training: Training, stores: Stores) -> tuple[int, str]:
     """Bytes of the checkpoint and the best weights together."""
-    state = load_checkpoint(run / "last.ckpt")["net"]
-    different = [name for name, weight in net.state_dict().items() if not torch.equal(weight.cpu(), state[name])]
+    again = setup(training.out, *stores, training.settings)
+    if again.log:
+        again.log.close()
+    weights = again.net.state_dict()
+    different = [name for name, weight in training.net.state_dict().items() if not torch.equal(weight, weights[name])]
     if different:
         raise ModelError(f"last.ckpt: {len(different)} weights were read otherwise than they were written")
-    load_model(run)
-    sizes = [(run / name).stat().st_size for name in ("last.ckpt", "best.safetensors")]
+    sizes = [(training.out / name).stat().st_size for name in ("last.ckpt", "best.safetensors")]
     return sum(sizes), f"written and read back, {sizes[0] / 1e6:.1f} MB, and {sizes[1] / 1e6:.1f} MB of best weights"
 
 
-def _export(run: Path, training: Training) -> tuple[None, str]:
-    net, _ = load_model(run)
+def _export(training: Training) -> tuple[None, str]:
+    net, _ = load_model(training.out)
     data, model = draft_model(net, "the export")
     images = [sample.image for pair in training.validation["degraded"][:2] for sample in pair]
     check_agreement(net, model, np.stack(images))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from facexray.errors import SettingsError
-from facexray.faces.crop import VIEW_SIZE
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,6 @@ class OptimConfig:
     """Decay of the moving average of the weights, which is then what is validated and kept; 0 for none."""
     clip_norm: float = 3.0
     """Largest norm of the gradient; 0 for no limit."""
-    patch_iterations: int = 0
-    """How many iterations, the first ones, see patches of the views: the traces of a blend are local, and from random
-    weights a patch teaches as much in a quarter of the time."""
-    patch_px: int = 128
-    """Side of a patch, a multiple of 32 in [64, 256]."""
     xray_weight: float = 100.0
     """λ of the loss λ·L_b + L_c (paper, section 3.3)."""
     teacher: Path | None = None
@@ -107,8 +101,6 @@ class OptimConfig:
             "freeze_iterations": (0, inf),
             "ema": (0, 0.999999),
             "clip_norm": (0, inf),
-            "patch_iterations": (0, inf),
-            "patch_px": (64, VIEW_SIZE),
             "xray_weight": (0, inf),
             "teacher_weight": (0, inf),
         }
@@ -121,8 +113,6 @@ class OptimConfig:
             faults.append(f"lr must be above 0, got {self.lr:g}")
         if self.batch_size % 2:
             faults.append(f"batch_size must be even, got {self.batch_size}")
-        if self.patch_px % 32:
-            faults.append(f"patch_px must be a multiple of 32, got {self.patch_px}")
         if self.warm_up + self.decay > 1:
             faults.append(f"warm_up and decay must not exceed 1 together, got {self.warm_up:g} and {self.decay:g}")
         if faults:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facexray.blending.config import BlendConfig
-from facexray.blending.generate import Sample, draw_sample, render
-from facexray.errors import StoreError
+from facexray.blending.generate import Sample, draw_sample, render, sample_rng
+from facexray.blending.given import draw_given, real_like
+from facexray.errors import SettingsError, StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.training.config import DataConfig
@@ -29,12 +30,12 @@ Pair = tuple[Sample, Sample]
 """A real image and its blended twin."""
 
 
-REAL, FAKE = 1, 0
-"""Epochs of the dice: reals of their own are drawn from other ones than fakes."""
+FAKE, REAL, GIVEN = 0, 1, 2
+"""Epochs of the dice: blended fakes, reals of their own and given fakes are drawn apart."""
 
 
 class BlendedPairs(Dataset[Pair]):
-    """Pair number i: a real image and a blended one, from (seed, i) alone."""
+    """Pair number i: a real image and a blended or given fake, from (seed, i) alone."""
 
     def __init__(
         self,
@@ -46,8 +47,14 @@ class BlendedPairs(Dataset[Pair]):
     ) -> None:
         self.config, self.data = replace(config, real_prob=0.0), data
         self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
+        self.fakes = FaceStore(data.fakes) if data.fakes else None
 
     def __getitem__(self, index: int) -> Pair:
+        dice = sample_rng(self.seed, GIVEN, index)
+        if self.fakes and dice.random() < self.data.fakes_share:
+            given = draw_given(self.config, self.fakes, self.seed, GIVEN, index)
+            background = self.pool.ids[int(dice.integers(len(self.pool.ids)))]
+            return render(real_like(given.recipe, background), self.store), given
         fake = draw_sample(self.config, self.pool, self.store, self.seed, FAKE, index)
         if self.data.paired:
             return render(fake.recipe.as_real(), self.store), fake
@@ -68,6 +75,7 @@ def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:
     Raises:
         StoreError: Fewer than 4 people, so that one part could make no pairs.
     """
+    store.check_real()
     people = len(set(store.people))
     if people < 4:
         raise StoreError(
@@ -77,6 +85,28 @@ def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:
     return store.split(max(0.1, 2 / people))
 
 
+def check_apart(fakes: FaceStore, store: FaceStore, faces: Sequence[int] | None) -> None:
+    """See to it that no given fake shows a person, or comes from a video, that validates.
+
+    Args:
+        fakes: The given fakes.
+        store: Where the people are that validate.
+        faces: Indices of their faces; None for the whole store.
+
+    Raises:
+        SettingsError: Some do, as far as the stores know.
+    """
+    chosen = range(len(store)) if faces is None else faces
+    for column, what in (("identity", "people"), ("sha256", "photographs or videos")):
+        values = store.column(column)
+        shared = {values[index] for index in chosen} & set(fakes.column(column)) - {None}
+        if shared:
+            raise SettingsError(
+                f"data.fakes: {fakes.path} shows {len(shared)} of the {what} that validate; "
+                "leave them out of it, or name a val_store of other people"
+            )
+
+
 def collate(pairs: Sequence[Pair]) -> Batch:
     """Put pairs into one batch, in uint8's own grey levels: 255 is 1."""
     samples = [sample for pair in pairs for sample in pair]
@@ -84,24 +114,6 @@ def collate(pairs: Sequence[Pair]) -> Batch:
     views = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255
     xrays = torch.from_numpy(np.stack([sample.xray for sample in samples]))
     return views, xrays, torch.tensor([sample.label for sample in samples])
-
-
-def cut_patches(batch: Batch, side: int, rng: np.random.Generator, rank: int = 0, processes: int = 1) -> Batch:
-    """A patch of each view, the same for a real image and its twin; fake where a blend's boundary runs through it.
-
-    Args:
-        batch: Of pairs, as `collate` makes it; this process's part of the step's batch.
-        side: Of the patches, in pixels.
-        rng: The dice, the same in every process.
-        rank: Number of this process.
-        processes: How many there are.
-    """
-    views, xrays, labels = batch
-    all_corners = rng.integers(0, views.shape[-1] - side + 1, (len(labels) // 2 * processes, 2))
-    corners = all_corners[rank::processes].repeat(2, 0).tolist()
-    views = torch.stack([v[:, y : y + side, x : x + side] for v, (x, y) in zip(views, corners, strict=True)])
-    xrays = torch.stack([b[y : y + side, x : x + side] for b, (x, y) in zip(xrays, corners, strict=True)])
-    return views.contiguous(memory_format=torch.channels_last), xrays, labels * (xrays.amax((1, 2)) > 0.5)
 
 
 class PairSampler:
@@ -129,6 +141,7 @@ def loader_options(workers: int) -> dict[str, Any]:
         "num_workers": workers,
         "worker_init_fn": _start_worker,
         "prefetch_factor": 4 if workers else None,
+        "generator": torch.Generator(),  # the loader seeds its workers, which use no torch dice; the run's stay its own
         # A forked worker would inherit OpenCV's and torch's thread pools without their threads, and hang.
         "multiprocessing_context": "spawn" if workers else None,
     }

@@ -94,6 +94,6 @@ def _cut(path: Path, iteration: int) -> None:
     """Take the lines of iterations after `iteration` out of a CSV file, and a last line that a kill cut off."""
     if not path.exists():
         return
-    head, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= iteration]
-    write_bytes(path, "".join([head, *whole]).encode())
+    head, *lines = path.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n") and int(line.split(b",", 1)[0]) <= iteration]
+    write_bytes(path, b"".join([head, *whole]))

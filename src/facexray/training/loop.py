@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,18 @@ from facexray.training.datasets import (
     Batch,
     BlendedPairs,
     PairSampler,
-    cut_patches,
+    check_apart,
     faces_sha256,
     hold_out,
     training_loader,
 )
+from facexray.training.device_loader import planned_loader
 from facexray.training.distributed import sync_batch_norms
+from facexray.training.interruption import end_stopped, signals_noted
 from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
+from facexray.training.renderer import BatchRenderer
 from facexray.training.schedule import Freezer, learning_rate, make_average, make_optimizer
 from facexray.training.state import Progress, Settings, Training
 from facexray.training.teacher import Pupil, Teacher, feature_loss
@@ -64,6 +66,11 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
         "validation_faces": len(val_store) if val_store else len(val_faces or []),
         "validation_faces_sha256": faces_sha256(val_store or store, val_faces),
     }
+    pairs = BlendedPairs(settings.blending, store, faces, settings.seed, settings.data)
+    if pairs.fakes:
+        check_apart(pairs.fakes, val_store or store, val_faces)
+        about["data"]["given_fakes"] = len(pairs.fakes)
+        about["data"]["given_fakes_sha256"] = faces_sha256(pairs.fakes, None)
     teacher = Teacher(optim.teacher, fabric.device) if optim.teacher else None
     pupil = Pupil(net, teacher)
     optimizer = make_optimizer(optim, pupil)
@@ -79,7 +86,7 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
         average=make_average(optim, net),
         optimizer=wrapped,
         freezer=Freezer(optim, net),
-        pairs=BlendedPairs(settings.blending, store, faces, settings.seed, settings.data),
+        pairs=pairs,
         validation={},
         about=about,
         progress=Progress(),
@@ -99,6 +106,7 @@ def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     strategy: Any = "auto"
     if run.devices * run.nodes > 1:  # weights that rest take no part in a step
         strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells what the settings say
     fabric = Fabric(
         accelerator=run.accelerator,
         strategy=strategy,
@@ -151,7 +159,7 @@ def fit(training: Training) -> None:
         SystemExit: SIGTERM came, and the state is saved.
     """
     run, optim, progress = training.settings.run, training.settings.optim, training.progress
-    with _signals_noted(training):
+    with signals_noted(training), closing(training.log) if training.log else nullcontext():
         for batch in _batches(training):
             if training.log:
                 training.log.data_arrived()
@@ -168,10 +176,8 @@ def fit(training: Training) -> None:
                 _save(training)
             if stopped:
                 break
-    if training.log:
-        training.log.close()
     if training.stopped_by and progress.iteration < optim.iterations:
-        _say_stopped(training)
+        end_stopped(training)
 
 
 def _batches(training: Training) -> Any:
@@ -181,7 +187,11 @@ def _batches(training: Training) -> Any:
     sampler = PairSampler(
         training.progress.iteration * per_step, optim.iterations * per_step, fabric.global_rank, fabric.world_size
     )
-    loader = training_loader(training.pairs, sampler, per_step // fabric.world_size, run.workers)
+    share = per_step // fabric.world_size
+    if run.renderer == "torch":
+        renderer = BatchRenderer(fabric.device)
+        return (renderer(plan).batch for plan in planned_loader(training.pairs, sampler, share, run.workers))
+    loader = training_loader(training.pairs, sampler, share, run.workers)
     return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
 
@@ -190,11 +200,8 @@ def _step(training: Training, batch: Batch, lr: float) -> tuple[float, float]:
     for group in training.optimizer.param_groups:
         group["lr"] = lr
     training.freezer.prepare(iteration)
-    if iteration < optim.patch_iterations:
-        dice = np.random.default_rng((training.settings.seed, iteration))
-        batch = cut_patches(batch, optim.patch_px, dice, fabric.global_rank, fabric.world_size)
     training.optimizer.zero_grad()
-    seen = np.zeros(2)
+    seen = torch.zeros(2, device=fabric.device)
     for number, part in enumerate(zip(*(tensor.chunk(optim.accumulate) for tensor in batch), strict=True)):
         views, xrays, labels = part
         with fabric.no_backward_sync(training.model, enabled=number < optim.accumulate - 1):
@@ -206,22 +213,22 @@ def _step(training: Training, batch: Batch, lr: float) -> tuple[float, float]:
                     taught = training.teacher.features(views)
                 total = total + optim.teacher_weight * feature_loss(guesses, taught)
             fabric.backward(total / optim.accumulate)
-        seen += np.array([losses.xray_excess.item(), losses.classes.item()]) / optim.accumulate
-    norm = fabric.clip_gradients(
+        seen += torch.stack([losses.xray_excess, losses.classes]) / optim.accumulate
+    norm: Any = fabric.clip_gradients(
         training.model, training.optimizer, max_norm=optim.clip_norm or float("inf"), error_if_nonfinite=False
     )
+    xray_excess, classes = fabric.all_reduce(seen, reduce_op="mean").tolist()  # type: ignore[union-attr]
     # In float16 a gradient may overflow: the scaler then leaves the step out and takes smaller ones.
-    if not np.isfinite(seen).all() or (
-        training.settings.run.precision != "16-mixed" and not torch.isfinite(torch.as_tensor(norm))
-    ):
-        _stop_at_nan(training, seen)
+    overflows = training.settings.run.precision == "16-mixed"
+    if not np.isfinite([xray_excess, classes, 0.0 if overflows else float(norm)]).all():
+        _stop_at_nan(training, xray_excess, classes)
     training.optimizer.step()
     if training.average:
         training.average.update_parameters(training.net)
-    return float(seen[0]), float(seen[1])
+    return xray_excess, classes
 
 
-def _stop_at_nan(training: Training, losses: Any) -> None:
+def _stop_at_nan(training: Training, xray_excess: float, classes: float) -> None:
     """Keep what the batch was made of, and stop before the step is taken."""
     iteration, pairs = training.progress.iteration, training.settings.optim.batch_size // 2
     path = training.out / f"not-a-number-{iteration}.json"
@@ -229,7 +236,7 @@ def _stop_at_nan(training: Training, losses: Any) -> None:
     recipes = [[sample.recipe.to_dict() for sample in training.pairs[number]] for number in numbers]
     write_bytes(path, json.dumps(recipes, ensure_ascii=False).encode())
     raise ModelError(
-        f"iteration {iteration}: the loss (X-ray {losses[0]:.3g}, class {losses[1]:.3g}) or its gradient is not a "
+        f"iteration {iteration}: the loss (X-ray {xray_excess:.3g}, class {classes:.3g}) or its gradient is not a "
         f"finite number; the recipes of its batch are in {path}. Lower optim.lr, or try run.precision 32-true, and "
         "go on from the last checkpoint with --resume auto"
     )
@@ -273,33 +280,3 @@ def _save(training: Training) -> None:
             },
         )
     training.fabric.barrier()
-
-
-@contextmanager
-def _signals_noted(training: Training) -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM asks the run to stop; a second one acts as ever."""
-
-    def note(number: int, _: Any) -> None:
-        training.stopped_by = number
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in before:
-            signal.signal(number, note)
-    except ValueError:  # not in the main thread: a notebook's or a server's, whose signals are its own
-        pass
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) in (note, before[signal.SIGTERM]):
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _say_stopped(training: Training) -> None:
-    if training.log:
-        training.log.say(f"stopped at iteration {training.progress.iteration}; go on with --resume auto")
-    if training.stopped_by == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + training.stopped_by)

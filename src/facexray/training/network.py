@@ -57,7 +57,7 @@ class FaceXrayNet(nn.Module):
             tune_norms(self.backbone, config.backbone)
 
     def forward(self, views: Tensor) -> FaceXrayOutput:
-        """Views (N, 3, 256, 256), or patches of them, float RGB in [0, 1]; the normalisation is in here."""
+        """Views (N, 3, 256, 256), float RGB in [0, 1]; the normalisation is in here."""
         features = self.backbone((views - self.mean) / self.std)
         size = features[0].shape[-2:]  # 64 × 64 for an HRNet
         maps = [head(feature) for head, feature in zip(self.xray_head, features, strict=True)]

@@ -1,12 +1,13 @@
 """Recipes → samples in batches, on tensors: what `blending/generate.py` makes one by one, for GPUs that cores starve.
 
-The host draws recipes, chooses matrices, fills hulls, reads crops and runs codecs; whatever else touches every pixel
-runs on the device, for the whole batch at once, each sample with its own numbers.
+The host draws recipes, makes masks, for on them it depends whether a recipe is drawn again, chooses matrices, reads
+crops and runs codecs and noise; whatever else touches every pixel runs on the device, for the whole batch at once,
+each sample with its own numbers.
 
     renderer = BatchRenderer(torch.device("cuda"))
     views, xrays, labels = renderer(plan(recipes, store)).batch
 
-A plan needs no device: worker processes can make it, for instance as the `collate_fn` of a loader of recipes.
+A plan needs no device: worker processes can make it, as those of `device_loader` do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +23,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facexray.blending.align import ALIGNMENTS, Affine, then
+from facexray.blending.config import MODES as DRAWN_MODES
 from facexray.blending.degrade import Degradation
 from facexray.blending.generate import MIN_MASK, Faces, jitter_matrix
+from facexray.blending.hull import Mask
+from facexray.blending.mask import make_mask
 from facexray.blending.recipe import Recipe
 from facexray.errors import BlendError
 from facexray.faces.crop import CROP_SIZE, VIEW_SIZE
@@ -31,36 +36,55 @@ from facexray.training.datasets import Batch
 from facexray.training.tensors.align import MODES, place
 from facexray.training.tensors.blend import BLENDS
 from facexray.training.tensors.colour import COLOURS
-from facexray.training.tensors.degrade import ON_HOST, ON_TENSORS, degrade
+from facexray.training.tensors.degrade import degrade
 from facexray.training.tensors.filters import resize, to_levels
-from facexray.training.tensors.mask import MaskPlan, make_masks, plan_masks
+
+METHODS: dict[str, Collection[str]] = {
+    "mode": ("real", *DRAWN_MODES),
+    "interpolation": MODES,
+    "colour": COLOURS,
+    "blend": BLENDS,
+}
+"""What the renderer has of the methods that a recipe names; of all others it has every one."""
 
 
 def supports(recipe: Recipe) -> bool:
     """Whether a recipe can be rendered on tensors.
 
-    All can that neither blend by `poisson`, nor move their foreground by `lanczos`, nor degrade by `webp`, `h264` or
-    `poisson_noise`.
+    All can that neither are given fakes, nor blend by `poisson`, nor move their foreground by `lanczos`.
     """
     return not _unsupported(recipe)
 
 
 def _unsupported(recipe: Recipe) -> list[str]:
-    known: dict[str, Collection[str]] = {"interpolation": MODES, "colour": COLOURS, "blend": BLENDS}
-    steps = {step.kind: None for step in (*recipe.source.steps, *recipe.degradations)}
-    return [
-        *(f"{name} {getattr(recipe, name)}" for name, methods in known.items() if getattr(recipe, name) not in methods),
-        *(f"degradation {kind}" for kind in steps if kind not in (*ON_TENSORS, *ON_HOST)),
-    ]
+    return [f"{name} {getattr(recipe, name)}" for name, known in METHODS.items() if getattr(recipe, name) not in known]
 
 
-class UnusableMasksError(BlendError):
-    """Masks of a batch that are empty or cover their whole window."""
+class Masked(NamedTuple):
+    """A recipe, and its mask in its window."""
 
-    def __init__(self, rows: list[int]) -> None:
-        super().__init__(f"the masks of recipes {rows} of the batch are empty or cover the window: nothing to blend")
-        self.rows = rows
-        """Places of their recipes in the batch: draw these anew."""
+    recipe: Recipe
+    mask: Mask
+    """(H, W) uint8: M in steps of 1/255 where it is not 0; (0, 0) where real."""
+    corner: tuple[int, int]
+    """x, y of its upper left pixel in the window."""
+
+
+def with_mask(recipe: Recipe, faces: Faces) -> Masked:
+    """Make the mask of a recipe on the host, on which it depends whether the recipe can be used.
+
+    Raises:
+        BlendError: The mask is empty or covers the whole window, as `generate.render` has it.
+    """
+    if not recipe.label:
+        return Masked(recipe, np.zeros((0, 0), np.uint8), (0, 0))
+    left, top, side = recipe.window
+    landmarks = faces.landmarks[faces.index_of[recipe.background]]
+    mask, box = make_mask(recipe, landmarks, (left, top, left + side, top + side))
+    covered = np.count_nonzero(mask > 127) / side**2
+    if not MIN_MASK <= covered < 1:
+        raise BlendError(f"the mask of {recipe.background} covers {covered:.1%} of the window: nothing to blend")
+    return Masked(recipe, mask, (box[0] - left, box[1] - top))
 
 
 @dataclass(frozen=True)
@@ -76,8 +100,10 @@ class Plan:
     """(F,) int64 places in `crops`."""
     matrices: NDArray[np.float64]
     """(F, 2, 3) from the foregrounds' crops to the windows, in pixels."""
-    masks: MaskPlan | None
-    """None where F = 0."""
+    masks: Tensor
+    """(F, W, W) uint8: M in steps of 1/255 in the windows, W the side of the batch's widest; 0 beyond narrower ones."""
+    spans: Tensor
+    """(F, 2, 2) int64: what of the masks is above 0, rows then columns, first and length."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +133,7 @@ def plan(recipes: Sequence[Recipe], faces: Faces) -> Plan:
     """Prepare a batch on the host.
 
     Raises:
-        BlendError: A recipe cannot be rendered on tensors; the message names its methods.
+        BlendError: A recipe cannot be rendered on tensors, and the message names its methods; or its mask is unusable.
     """
     for row, recipe in enumerate(recipes):
         if faults := _unsupported(recipe):
@@ -115,19 +141,36 @@ def plan(recipes: Sequence[Recipe], faces: Faces) -> Plan:
                 f"recipe {row}: {', '.join(faults)} cannot be rendered on tensors; "
                 "use facexray.blending.generate.render, or draw from a config without it"
             )
+    return plan_masked([with_mask(recipe, faces) for recipe in recipes], faces)
+
+
+def plan_masked(batch: Sequence[Masked], faces: Faces) -> Plan:
+    """Prepare a batch of supported recipes whose masks are made."""
+    recipes = [masked.recipe for masked in batch]
     fakes = [recipe for recipe in recipes if recipe.label]
     ids = dict.fromkeys(name for recipe in recipes for name in (recipe.background, recipe.foreground) if name)
     places = {name: at for at, name in enumerate(ids)}
     landmarks = {name: faces.landmarks[faces.index_of[name]] for name in ids}
-    widest = max(recipe.window[2] for recipe in recipes)
+    masks, spans = _stacked([masked for masked in batch if masked.recipe.label], max(r.window[2] for r in recipes))
     return Plan(
         recipes=tuple(recipes),
         crops=torch.from_numpy(np.stack([faces.crop(faces.index_of[name]) for name in ids])),
         backgrounds=torch.tensor([places[recipe.background] for recipe in recipes]),
         foregrounds=torch.tensor([places[str(recipe.foreground)] for recipe in fakes], dtype=torch.int64),
         matrices=np.array([_to_window(recipe, landmarks) for recipe in fakes]),
-        masks=plan_masks(fakes, [landmarks[recipe.background] for recipe in fakes], widest) if fakes else None,
+        masks=masks,
+        spans=spans,
     )
+
+
+def _stacked(fakes: Sequence[Masked], side: int) -> tuple[Tensor, Tensor]:
+    """The masks of fakes, and their spans, as a plan has them."""
+    masks, spans = np.zeros((len(fakes), side, side), np.uint8), np.zeros((len(fakes), 2, 2), np.int64)
+    for canvas, span, (_, mask, (left, top)) in zip(masks, spans, fakes, strict=True):
+        height, width = mask.shape
+        canvas[top : top + height, left : left + width] = mask
+        span[:] = (top, height), (left, width)
+    return torch.from_numpy(masks), torch.from_numpy(spans)
 
 
 def _to_window(recipe: Recipe, landmarks: dict[str, Landmarks]) -> Affine:
@@ -139,7 +182,7 @@ def _to_window(recipe: Recipe, landmarks: dict[str, Landmarks]) -> Affine:
 
 
 class BatchRenderer:
-    """Renders planned batches on a device; JPEG and noise run in threads of the host.
+    """Renders planned batches on a device; codecs and noise run in threads of the host.
 
     The device is a GPU of CUDA; on the CPU it is far slower than `generate.render`, and there for tests. It takes
     torch's full float32 precision in products, which is the default, to come out as NumPy does.
@@ -151,11 +194,7 @@ class BatchRenderer:
 
     @torch.no_grad()
     def __call__(self, plan: Plan) -> Rendered:
-        """Render a batch.
-
-        Raises:
-            UnusableMasksError: Some masks are empty or cover their window.
-        """
+        """Render a batch."""
         with torch.autocast(self.device.type, enabled=False):
             return self._render(plan)
 
@@ -164,20 +203,19 @@ class BatchRenderer:
         crops = plan.crops.to(self.device).permute(0, 3, 1, 2).contiguous()
         images = _cut(crops, plan.backgrounds.to(self.device), recipes)
         masks = torch.zeros_like(images[:, :1])
-        if plan.masks is not None:
-            fakes = [row for row, recipe in enumerate(recipes) if recipe.label]
-            masks[fakes], images[fakes] = self._blend(plan, plan.masks, crops, images[fakes])
+        if fakes := [row for row, recipe in enumerate(recipes) if recipe.label]:
+            masks[fakes] = plan.masks[:, None].to(self.device).float()
+            images[fakes] = self._blend(plan, crops, images[fakes], masks[fakes])
         steps = [_leak(recipe) + recipe.degradations for recipe in recipes]
         spans = torch.tensor([[[0, recipe.window[2]]] * 2 for recipe in recipes])
         images = degrade(images, spans, steps, self._host)
         levels, mask_levels = (_view(canvas, spans, recipes).to(torch.uint8) for canvas in (images, masks))
         return Rendered(levels, mask_levels[:, 0], self._numbers([recipe.label for recipe in recipes]))
 
-    def _blend(self, plan: Plan, mask_plan: MaskPlan, crops: Tensor, backgrounds: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks (F, 1, W, W) and blended images of the fakes, from their backgrounds (F, 3, W, W); all are levels."""
+    def _blend(self, plan: Plan, crops: Tensor, backgrounds: Tensor, masks: Tensor) -> Tensor:
+        """Blended images of the fakes, from their backgrounds (F, 3, W, W) and masks (F, 1, W, W); all are levels."""
         recipes = [recipe for recipe in plan.recipes if recipe.label]
-        masks = make_masks(recipes, mask_plan, self.device)[:, None]
-        spans = _spans(masks, plan.recipes)
+        spans = plan.spans.clone()
         for row, recipe in enumerate(recipes):
             if recipe.blend == "multiband":  # which reaches beyond the mask
                 spans[row] = torch.tensor([0, recipe.window[2]])
@@ -186,7 +224,7 @@ class BatchRenderer:
         alphas = masks * self._numbers([recipe.ratio / 255 for recipe in recipes])[:, None, None, None]
         sides = self._numbers([recipe.window[2] for recipe in recipes])
         names = [recipe.blend for recipe in recipes]
-        return masks, _by_name(BLENDS, names, foregrounds, backgrounds, alphas, sides)
+        return _by_name(BLENDS, names, foregrounds, backgrounds, alphas, sides)
 
     def _change(self, foregrounds: Tensor, spans: Tensor, recipes: Sequence[Recipe]) -> Tensor:
         """Change the self-blended foregrounds within their spans."""
@@ -213,22 +251,6 @@ def _cut(crops: Tensor, places: Tensor, recipes: Sequence[Recipe]) -> Tensor:
     channels = torch.arange(3, device=crops.device)[:, None, None]
     columns, rows = pixels[:, 0, None, None], pixels[:, 1, None, :, None]
     return crops[places[:, None, None, None], channels, rows, columns].float()
-
-
-def _spans(masks: Tensor, recipes: Sequence[Recipe]) -> Tensor:
-    """Where the fakes' masks (F, 1, W, W) are above 0: (F, 2, 2) on the host.
-
-    Raises:
-        UnusableMasksError: Masks that `generate.render` would refuse.
-    """
-    seen = torch.cat([masks.any(3), masks.any(2)], 1).int()
-    first, last = seen.argmax(2), masks.shape[-1] - seen.flip(2).argmax(2)
-    covered = (masks > 127).sum((1, 2, 3)).tolist()
-    fakes = [row for row, recipe in enumerate(recipes) if recipe.label]
-    shares = {row: count / recipes[row].window[2] ** 2 for row, count in zip(fakes, covered, strict=True)}
-    if unusable := [row for row, share in shares.items() if not MIN_MASK <= share < 1]:
-        raise UnusableMasksError(unusable)
-    return torch.stack([first, last - first], 2).cpu()
 
 
 def _place(plan: Plan, recipes: Sequence[Recipe], crops: Tensor, spans: Tensor, side: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facexray.errors import ModelError
 from facexray.training.checkpoint import load_model
 from facexray.training.network import FaceXrayNet, FaceXrayOutput
 
@@ -37,8 +38,18 @@ class Pupil(nn.Module):
     """A network with a 1 × 1 convolution on each feature map, which predicts a teacher's; none without a teacher."""
 
     def __init__(self, net: FaceXrayNet, teacher: Teacher | None) -> None:
+        """Pair them.
+
+        Raises:
+            ModelError: They have different numbers of feature maps.
+        """
         super().__init__()
         self.net = net
+        if teacher and len(teacher.net.channels) != len(net.channels):
+            raise ModelError(
+                f"optim.teacher: it has {len(teacher.net.channels)} feature maps, and {net.config.backbone} has "
+                f"{len(net.channels)}; choose a teacher with as many"
+            )
         taught = zip(net.channels, teacher.net.channels, strict=True) if teacher else ()
         self.adapters = nn.ModuleList(nn.Conv2d(own, other, 1) for own, other in taught)
 

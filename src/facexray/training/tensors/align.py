@@ -39,19 +39,7 @@ def place(
     down = np.rint((back[:, :, 1:2] * pixels[:, None, 1] + back[:, :, 2:]) * PLACES * FINER) + FINER // 2
     columns, rows = torch.from_numpy(np.stack([along, down]).astype(np.int64)).to(images.device)
     points = (columns[:, :, None, :] + rows[:, :, :, None]).div(FINER, rounding_mode="floor") / PLACES
-    return sample(images, points.permute(0, 2, 3, 1), MODES[interpolation], "border")
-
-
-def sample(images: Tensor, points: Tensor, mode: str, padding: str) -> Tensor:
-    """Images (N, channels, s, s) read at points (N, H, W, 2) x, y in pixels: (N, channels, H, W) levels.
-
-    Args:
-        images: Levels.
-        points: Are rounded to the places that OpenCV tells apart.
-        mode: `bilinear` or `bicubic`.
-        padding: What stands around the images: `zeros`, or their `border` pixels.
-    """
-    grid = ((2 * (points * PLACES).round() / PLACES + 1) / images.shape[-1] - 1).float()
-    read = functional.grid_sample(images.float(), grid, mode, padding, align_corners=False)
+    grid = ((2 * points.permute(0, 2, 3, 1) + 1) / images.shape[-1] - 1).float()
+    read = functional.grid_sample(images.float(), grid, MODES[interpolation], "border", align_corners=False)
     # OpenCV rounds halves up; the sum of what it reads linearly is a whole number of 1/1024.
     return (read + (0.5 + 1 / 2048)).floor().clamp(0, 255)

@@ -1,8 +1,8 @@
 """Degradations of batches of images, as `blending/degrade.py` has them.
 
-JPEG's bytes and a noise's dice cannot be had on a GPU: those images go to the host and that very code, and back.
-Left out are `webp` and `h264`, which predict from block to block, and `poisson_noise`, whose dice depend on the
-image: there one pixel that differs by one level from NumPy's, and a few do, may change much of the rest.
+A codec's bytes and a noise's dice cannot be had on a GPU: those images go to the host and that very code, and back.
+A pixel that differs by one level from NumPy's, and a few do, changes a block of a JPEG; `webp` and `h264` predict from
+block to block, and the dice of `poisson_noise` depend on the image: there it may change much of what follows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def degrade(images: Tensor, spans: Tensor, steps: Sequence[tuple[Degradation, ..
     Args:
         images: (N, 3, W, W) levels.
         spans: (N, 2, 2) int64 on the host: what of each is image, rows then columns, first and length.
-        steps: N tuples, of the kinds in `ON_TENSORS` and `ON_HOST`.
+        steps: N tuples, of any kinds.
         host: Threads for what runs on the host.
 
     Returns:
@@ -117,6 +117,4 @@ ON_TENSORS: dict[str, Callable[[Tensor, Tensor, Sequence[Degradation]], Tensor]]
     "contrast": _contrast,
     "hue": _hue,
 }
-"""The kinds that run where the images are: images, spans (on their device), steps → images."""
-ON_HOST = ("gaussian_noise", "jpeg")
-"""The kinds that run on the host."""
+"""The kinds that run where the images are: images, spans (on their device), steps → images; the others on the host."""

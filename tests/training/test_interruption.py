@@ -1,0 +1,116 @@
+"""Kills, signals and processes: however a run gets to its end, it is the same end."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from facexray.provenance import plain
+from facexray.training.checkpoint import load_checkpoint
+
+COMMAND = [str(Path(sys.executable).with_name("facexray")), "train"]  # several processes start it again by its name
+
+
+@pytest.fixture(scope="module")
+def start(tiny, tmp_path_factory):
+    """Start `facexray train` with the settings of the tiny run, some changed; it logs every step."""
+
+    def start(out, *words, **changes):
+        settings = {key: plain(value) for key, value in {**tiny, **changes}.items()}
+        config = tmp_path_factory.mktemp("config") / "tiny.yaml"
+        config.write_text(yaml.safe_dump({**settings, "out": str(out)}), encoding="utf-8")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [*COMMAND, "--config", str(config), *words], env=environment, stderr=subprocess.PIPE, text=True
+        )
+
+    return start
+
+
+def ends(process, seconds=240):
+    """The exit status of a process, and what it said."""
+    said = process.communicate(timeout=seconds)[1]
+    return process.returncode, said
+
+
+def rows_of(path):
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def await_iteration(out, iteration, process):
+    deadline = time.monotonic() + 240
+    while len(rows_of(out / "log.csv")) < iteration:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_same_state(one, other):
+    one, other = (load_checkpoint(run / "last.ckpt") for run in (one, other))
+    assert one["progress"] == other["progress"]
+    assert torch.equal(one["rng"], other["rng"])
+    for name, weight in one["net"].items():
+        assert torch.equal(other["net"][name], weight), name
+    for number, moments in one["optimizer"]["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(other["optimizer"]["state"][number][name], value), (number, name)
+
+
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(start, tiny, tiny_run, tmp_path):
+    """SIGKILL between two checkpoints, then the same command again."""
+    out = tmp_path / "run"
+    process = start(out)
+    await_iteration(out, 4, process)
+    process.kill()
+    ends(process)
+    status, said = ends(start(out, "--resume", "auto"))
+    assert status == 0, said
+    assert_same_state(tiny_run, out)
+    validations = [[{**row} for row in rows_of(run / "validation.csv")] for run in (tiny_run, out)]
+    assert validations[0] == validations[1]
+    assert [row["iteration"] for row in rows_of(out / "log.csv")] == [str(i) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_stops(number, status, start, tiny, tiny_run, tmp_path):
+    out = tmp_path / "run"
+    process = start(out)
+    await_iteration(out, 1, process)
+    process.send_signal(number)
+    got, said = ends(process)
+    reached = load_checkpoint(out / "last.ckpt")["progress"]["iteration"]
+    if reached < 6:  # else it was too quick for the signal
+        assert got == status, said
+        assert f"stopped at iteration {reached}; go on with --resume auto" in said
+    assert "Traceback" not in said
+    assert ends(start(out, "--resume", "auto"))[0] == 0
+    assert_same_state(tiny_run, out)
+    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["resumed_at"] == reached
+
+
+def test_two_processes_learn_what_one_does(start, tiny, tiny_run, tmp_path):
+    """The same losses and weights: batches are shared out, gradients averaged, BatchNorm's statistics are of both."""
+    out = tmp_path / "run"
+    status, said = ends(start(out, "--run.devices", "2"))
+    assert status == 0, said
+    alone, both = (rows_of(run / "log.csv") for run in (tiny_run, out))
+    assert [row["iteration"] for row in both] == [row["iteration"] for row in alone]
+    one, two = (load_checkpoint(run / "last.ckpt")["net"] for run in (tiny_run, out))
+    apart = torch.cat([(two[name] - weight).abs().flatten().float() for name, weight in one.items()])
+    # Adam's first steps are ± lr: where a gradient is 0 but for rounding, a weight may go either way.
+    assert (apart > 1e-4).float().mean() < 1e-3
+    assert apart.mean() < 1e-5
+    for row, other in zip(alone, both, strict=True):
+        for loss in ("xray_excess", "class_loss"):
+            assert float(other[loss]) == pytest.approx(float(row[loss]), rel=1e-3, abs=1e-4)
