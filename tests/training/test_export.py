@@ -310,3 +310,11 @@ def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_pat
 def test_the_file_must_be_called_onnx(tiny_run, tmp_path):
     with pytest.raises(SettingsError, match=r"must end in \.onnx"):
         export(tiny_run, tmp_path / "README", "drawn for a test")
+
+
+def test_the_card_names_the_teacher(model):
+    card = copy.deepcopy(model.card)
+    settings = {"network": {"backbone": "mobilenetv2_100", "pretrained": "hub"}}
+    card["teacher"] = {"commit": "abc", "iteration": 7, "validation": {"auc_degraded": 0.91}, "settings": settings}
+    said = r"taught by a mobilenetv2_100 .*hub \(commit `abc`, iteration 7, validation AUC 0\.910\)"
+    assert re.search(rf"^\| network \| .*{said}", card_text(card, b"model"), re.MULTILINE)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from facexray.errors import ModelError
+from facexray.training.checkpoint import load_model
 from facexray.training.command import train
 from facexray.training.config import NetworkConfig, OptimConfig
 from facexray.training.network import FaceXrayNet
@@ -69,6 +70,7 @@ def test_the_run_keeps_the_network_alone(tiny, tiny_run, tmp_path, monkeypatch):
     run = train(out=tmp_path / "run", **tiny | {"network": network, "optim": optim})
     assert len(seen) == 3
     assert seen[0].requires_grad
+    assert load_model(run)[1]["teacher"]["settings"]["network"]["backbone"] == tiny["network"].backbone
     kept = Pupil(FaceXrayNet(network), None).net.state_dict().keys()
     from safetensors import safe_open
 

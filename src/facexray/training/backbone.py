@@ -48,7 +48,7 @@ def make_backbone(config: NetworkConfig) -> tuple[Any, list[int]]:
 
 @cache
 def _feature_options(name: str) -> Mapping[str, Any]:
-    """What timm must be told for a network's feature maps of views, and where it can, of patches of them."""
+    """What timm must be told for a network's feature maps of views, and where it can, of other sizes."""
     if name.startswith("hrnet_"):
         ways: list[dict[str, Any]] = [{"feature_location": ""}]  # the branches, without the classifier's wider ones
     elif getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False):

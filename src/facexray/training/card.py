@@ -67,7 +67,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         opset=card["opset"],
         convention=", ".join(f"{key} {value}" for key, value in card["convention"].items()),
         backbone=settings["network"]["backbone"],
-        begun_from=_begun_from(settings["network"].get("pretrained")),
+        begun_from=_begun_from(settings["network"].get("pretrained")) + _taught_by(card.get("teacher")),
         class_head=settings["network"]["class_head"],
         photographs=card["photographs"],
         faces=data["faces"],
@@ -94,6 +94,17 @@ def _begun_from(pretrained: str | None) -> str:
     if pretrained is None:
         return "random weights"
     return "timm's weights of its hub" if pretrained == "hub" else f"the weights of `{Path(pretrained).name}`"
+
+
+def _taught_by(teacher: dict[str, Any] | None) -> str:
+    if teacher is None:
+        return ""
+    return (
+        f", taught by a {teacher['settings']['network']['backbone']} "
+        f"that had begun from {_begun_from(teacher['settings']['network'].get('pretrained'))} "
+        f"(commit `{teacher['commit']}`, iteration {teacher['iteration']}, "
+        f"validation AUC {teacher['validation']['auc_degraded']:.3f})"
+    )
 
 
 def _scores(validation: dict[str, Any]) -> str:

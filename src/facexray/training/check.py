@@ -35,7 +35,7 @@ PAIRS = 8
 STEPS = 5
 """Iterations of the trial."""
 WARM_UP = 2
-"""Of these, the first ones, which are not timed: they may rest, see patches, or compile."""
+"""Of these, the first ones, which are not timed: they may rest or compile."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
         about["data"]["given_fakes"] = len(pairs.fakes)
         about["data"]["given_fakes_sha256"] = faces_sha256(pairs.fakes, None)
     teacher = Teacher(optim.teacher, fabric.device) if optim.teacher else None
+    if teacher:
+        about["teacher"] = teacher.about
     pupil = Pupil(net, teacher)
     optimizer = make_optimizer(optim, pupil)
     compiled: Any = torch.compile(pupil) if run.compile else pupil

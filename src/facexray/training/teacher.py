@@ -25,8 +25,11 @@ class Teacher:
         Raises:
             ModelError: No trained network there.
         """
-        self.net = load_model(path)[0].requires_grad_(False)
+        net, card = load_model(path)
+        self.net = net.requires_grad_(False)
         self.net.to(device).to(memory_format=torch.channels_last)
+        self.about = {name: card[name] for name in ("commit", "iteration", "validation", "settings")}
+        """What it is, for the card of what it teaches."""
 
     @torch.no_grad()
     def features(self, views: Tensor) -> list[Tensor]:
