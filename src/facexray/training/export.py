@@ -63,7 +63,7 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
             by_label[sample.label].append(score)
     card = {
         **card,
-        **{part: without_folders(card[part]) for part in ("settings", "data")},
+        **{part: without_folders(card[part]) for part in ("settings", "data", "teacher") if part in card},
         "name": out.stem,
         "photographs": photographs,
         "licence": licence,
