@@ -55,7 +55,7 @@ def test_the_channel_order_is_rgb(shipped, portraits):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ModelError, match="default, hrnet_w18_small"):
+    with pytest.raises(ModelError, match="default, mobilenetv2_100"):
         XrayModel.load("nobody")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-DEFAULT = "hrnet_w18_small.bi_portraits"
+DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "hrnet_w18_small.bi_portraits": "926670fa3be0337c1e7dec901d16efe6741c33ef1467702d04207ee849ae3da5",
+    "mobilenetv2_100.portraits": "1ffe3049c5b6729fcc6b01554199b4c648f56a552130e68e8b66babbae1b6d99",
+    "hrnet_w18_small.portraits": "fe8d8143e8349711c8338780d151cceaadd820d84a3507733d91651e6c61d21d",
 }
-"""Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`."""
+"""Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
+for PyTorch the same weights are `{name}.safetensors`."""
 
 
 def shipped_path(name: str) -> Path:
