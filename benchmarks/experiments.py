@@ -82,7 +82,7 @@ def scores_of(net, fabric, pairs):
     classes, pooled = [], []
     for start in range(0, len(pairs), 8):
         with torch.no_grad(), fabric.autocast():
-            output = net(collate(pairs[start : start + 8])[0])
+            output = net(collate(pairs[start : start + 8]).batch[0])
         classes.append(output.class_logits.float().softmax(1)[:, 1])
         pooled.append(pool_xray(output.xray_logits.float().sigmoid(), "top_k"))
     return {"class": torch.cat(classes).numpy(), "X-ray": torch.cat(pooled).numpy()}

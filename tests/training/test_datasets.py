@@ -94,7 +94,7 @@ def test_one_person_is_too_few(store):
 
 def test_a_batch_holds_the_pairs_in_order(pairs):
     chosen = [pairs[0], pairs[1]]
-    views, xrays, labels = collate(chosen)
+    views, xrays, labels = collate(chosen).batch
     assert views.shape == (4, 3, 256, 256)
     assert xrays.shape == (4, 256, 256)
     assert (views.dtype, xrays.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
@@ -111,7 +111,7 @@ def test_a_batch_runs_from_0_to_1(pairs):
     real, fake = pairs[0]
     white = np.full_like(real.image, 255)
     object.__setattr__(real, "image", white)
-    assert collate([(real, fake)])[0][0].unique().tolist() == [1.0]
+    assert collate([(real, fake)]).batch[0][0].unique().tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("start", "stop", "processes"), [(0, 12, 1), (0, 12, 3), (5, 30, 4), (8, 8, 2), (0, 2, 4)])

@@ -47,7 +47,8 @@ def test_its_batches_are_numpys(store):
     loaders = [
         load(pairs, PairSampler(0, 8), pairs_per_batch=4, workers=0) for load in (planned_loader, training_loader)
     ]
-    for plan, (views, xrays, labels) in zip(*loaders, strict=True):
+    for plan, rendered in zip(*loaders, strict=True):
+        views, xrays, labels = rendered.batch
         got_views, got_xrays, got_labels = renderer(plan).batch
         assert ((got_views - views).abs() < 2.01 / 255).float().mean() > 0.999
         torch.testing.assert_close(got_xrays, xrays, atol=1e-6, rtol=0)

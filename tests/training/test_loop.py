@@ -311,7 +311,7 @@ def test_it_learns_two_pairs_by_heart(tiny, tmp_path, monkeypatch):
     train(out=tmp_path, **tiny | {"optim": optim, "run": run})
 
     pairs = BlendedPairs(tiny["blending"], FaceStore(tiny["store"]), None, tiny["seed"])
-    xrays = collate([pairs[0], pairs[1]])[1]
+    xrays = collate([pairs[0], pairs[1]]).xrays
     everywhere = binary_entropy(xrays.mean()) - binary_entropy(xrays).mean()
     assert rows_of(tmp_path / "log.csv")[-1]["xray_excess"] < everywhere.item() / 5
 

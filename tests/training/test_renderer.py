@@ -206,7 +206,7 @@ def test_a_batch_is_what_the_loop_takes(store):
     """The same pairs, by the loader's own way."""
     pairs = BlendedPairs(BlendConfig(), store, None, seed=3)
     chosen = [pairs[i] for i in range(3)]
-    expected = collate(chosen)
+    expected = collate(chosen).batch
     views, xrays, labels = renderer()(plan([sample.recipe for pair in chosen for sample in pair], store)).batch
     for got, wanted in zip((views, xrays, labels), expected, strict=True):
         assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)

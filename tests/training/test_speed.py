@@ -77,7 +77,7 @@ def test_it_measures_real_steps(store, short):
     ("precision", "layout"), [("32-true", torch.contiguous_format), ("bf16-mixed", torch.channels_last)]
 )
 def test_its_steps_learn(store, short, precision, layout):
-    batch = collate([BlendedPairs(BlendConfig(), store, None, seed=0)[0]])
+    batch = collate([BlendedPairs(BlendConfig(), store, None, seed=0)[0]]).batch
     trainee = Trainee(SMALL, precision, layout)
     losses = [trainee.step(batch) for _ in range(6)]
     assert losses[-1] < losses[0]

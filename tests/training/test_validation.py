@@ -73,7 +73,7 @@ def test_it_measures_the_network_as_it_will_be_used_and_leaves_it_alone(sets, ne
     result = validate(net, fabric, sets, tiny["optim"])
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     for name, pairs in sets.items():
-        views, xrays, labels = collate(pairs)
+        views, xrays, labels = collate(pairs).batch
         with torch.no_grad():
             output = net(views)
         p = output.xray_logits.double().sigmoid()

@@ -6,7 +6,7 @@ import hashlib
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -107,13 +107,34 @@ def check_apart(fakes: FaceStore, store: FaceStore, faces: Sequence[int] | None)
             )
 
 
-def collate(pairs: Sequence[Pair]) -> Batch:
-    """Put pairs into one batch, in uint8's own grey levels: 255 is 1."""
+class Rendered(NamedTuple):
+    """A batch of samples in the grey levels in which they come: a quarter of what the network's floats take to move."""
+
+    levels: Tensor
+    """(N, 3, 256, 256) uint8 RGB."""
+    mask_levels: Tensor
+    """(N, 256, 256) uint8: M in steps of 1/255; all 0 where real."""
+    labels: Tensor
+    """(N,) int64: 0 for real, 1 for fake."""
+
+    @property
+    def xrays(self) -> Tensor:
+        """(N, 256, 256) float32: the Face X-rays B = 4·M·(1−M)."""
+        masks = self.mask_levels / 255
+        return 4 * masks * (1 - masks)
+
+    @property
+    def batch(self) -> Batch:
+        """What the network takes and the loss compares, on the device that the samples are on."""
+        return self.levels.to(torch.float32, memory_format=torch.channels_last) / 255, self.xrays, self.labels
+
+
+def collate(pairs: Sequence[Pair]) -> Rendered:
+    """Put pairs into one batch, each real image before its fake."""
     samples = [sample for pair in pairs for sample in pair]
     images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-    views = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255
-    xrays = torch.from_numpy(np.stack([sample.xray for sample in samples]))
-    return views, xrays, torch.tensor([sample.label for sample in samples])
+    masks = torch.from_numpy(np.stack([sample.mask_levels for sample in samples]))
+    return Rendered(images.permute(0, 3, 1, 2), masks, torch.tensor([sample.label for sample in samples]))
 
 
 class PairSampler:

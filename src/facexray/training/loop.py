@@ -162,11 +162,11 @@ def fit(training: Training) -> None:
     """
     run, optim, progress = training.settings.run, training.settings.optim, training.progress
     with signals_noted(training), closing(training.log) if training.log else nullcontext():
-        for batch in _batches(training):
+        for rendered in _batches(training):
             if training.log:
                 training.log.data_arrived()
             lr = learning_rate(optim, progress.iteration)
-            losses = _step(training, batch, lr)
+            losses = _step(training, rendered.batch, lr)
             progress.iteration += 1
             last = progress.iteration == optim.iterations
             if training.log:
@@ -183,7 +183,7 @@ def fit(training: Training) -> None:
 
 
 def _batches(training: Training) -> Any:
-    """The batches of this process, from the iteration where the run stands."""
+    """What this process learns from, batch by batch, from the iteration where the run stands."""
     fabric, optim, run = training.fabric, training.settings.optim, training.settings.run
     per_step = optim.batch_size // 2
     sampler = PairSampler(
@@ -192,7 +192,7 @@ def _batches(training: Training) -> Any:
     share = per_step // fabric.world_size
     if run.renderer == "torch":
         renderer = BatchRenderer(fabric.device)
-        return (renderer(plan).batch for plan in planned_loader(training.pairs, sampler, share, run.workers))
+        return (renderer(plan) for plan in planned_loader(training.pairs, sampler, share, run.workers))
     loader = training_loader(training.pairs, sampler, share, run.workers)
     return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 

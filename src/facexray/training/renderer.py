@@ -32,7 +32,7 @@ from facexray.blending.recipe import Recipe
 from facexray.errors import BlendError
 from facexray.faces.crop import CROP_SIZE, VIEW_SIZE
 from facexray.faces.landmarks import Landmarks
-from facexray.training.datasets import Batch
+from facexray.training.datasets import Rendered
 from facexray.training.tensors.align import MODES, place
 from facexray.training.tensors.blend import BLENDS
 from facexray.training.tensors.colour import COLOURS
@@ -104,29 +104,6 @@ class Plan:
     """(F, W, W) uint8: M in steps of 1/255 in the windows, W the side of the batch's widest; 0 beyond narrower ones."""
     spans: Tensor
     """(F, 2, 2) int64: what of the masks is above 0, rows then columns, first and length."""
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """Samples on the device, in their recipes' order."""
-
-    levels: Tensor
-    """(N, 3, 256, 256) uint8 RGB."""
-    mask_levels: Tensor
-    """(N, 256, 256) uint8: M in steps of 1/255; all 0 where real."""
-    labels: Tensor
-    """(N,) int64: 0 for real, 1 for fake."""
-
-    @property
-    def xrays(self) -> Tensor:
-        """(N, 256, 256) float32: the Face X-rays B = 4·M·(1−M)."""
-        masks = self.mask_levels / 255
-        return 4 * masks * (1 - masks)
-
-    @property
-    def batch(self) -> Batch:
-        """What `datasets.collate` makes of samples, on the device."""
-        return self.levels.to(torch.float32, memory_format=torch.channels_last) / 255, self.xrays, self.labels
 
 
 def plan(recipes: Sequence[Recipe], faces: Faces) -> Plan:

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from facexray.blending.config import BlendConfig
 from facexray.faces.store import FaceStore
 from facexray.training.config import NetworkConfig, OptimConfig
-from facexray.training.datasets import Batch, BlendedPairs, PairSampler, training_loader
+from facexray.training.datasets import Batch, BlendedPairs, PairSampler, Rendered, training_loader
 from facexray.training.device_loader import planned_loader
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
@@ -92,34 +92,35 @@ def measure(store: FaceStore, network: NetworkConfig, batch_size: int | None) ->
 
 def _best(pairs: BlendedPairs, network: NetworkConfig, size: int) -> Trainee:
     """The faster of bfloat16 and float32, both in the layout that convolutions like best."""
-    batch = next(_batches(pairs, size, "numpy", 0, torch.device("cpu")))
+    batch = next(_batches(pairs, size, "numpy", 0, torch.device("cpu"))).batch
     settings = [Trainee(network, precision, torch.channels_last) for precision in ("bf16-mixed", "32-true")]
     for setting in settings:
         setting.step(batch)
     return min(settings, key=lambda setting: setting.seconds(batch, 1))
 
 
-def _batches(pairs: BlendedPairs, size: int, renderer: str, workers: int, device: torch.device) -> Iterator[Batch]:
+def _batches(pairs: BlendedPairs, size: int, renderer: str, workers: int, device: torch.device) -> Iterator[Rendered]:
     sampler = PairSampler(0, size // 2 * (ROUNDS + 1) * (STEPS + DRAINED))
     if renderer == "numpy":
         yield from training_loader(pairs, sampler, size // 2, workers)
         return
     render: Callable[..., Any] = BatchRenderer(device)
     for plan in planned_loader(pairs, sampler, size // 2, workers):
-        yield render(plan).batch
+        yield render(plan)
 
 
-def _in_turns(best: Trainee, baseline: Trainee, batches: Iterator[Batch], size: int) -> dict[str, Any]:
+def _in_turns(best: Trainee, baseline: Trainee, batches: Iterator[Rendered], size: int) -> dict[str, Any]:
     """The figures of a row; a first round is not counted."""
     fast, slow, waits = [], [], []
     for _ in range(ROUNDS + 1):
         for _ in range(DRAINED):
-            batch = next(batches)
+            next(batches)
         waited, began = 0.0, time.perf_counter()
         for _ in range(STEPS):
             asked = time.perf_counter()
-            batch = next(batches)
+            rendered = next(batches)
             waited += time.perf_counter() - asked
+            batch = rendered.batch
             best.step(batch)
         spent = time.perf_counter() - began
         fast.append(spent / STEPS)

@@ -91,7 +91,7 @@ def _predict(net: Any, fabric: Fabric, pairs: list[Pair], step: int) -> tuple[di
     scores, excess = [], 0.0
     for start in range(0, len(pairs), step):
         part = pairs[start : start + step]
-        views, xrays, labels = (tensor.to(fabric.device) for tensor in collate(part))
+        views, xrays, labels = (tensor.to(fabric.device) for tensor in collate(part).batch)
         with torch.no_grad(), fabric.autocast():
             output = net(views)
         predicted = output.xray_logits.float().sigmoid()
@@ -106,7 +106,7 @@ def draw_predictions(net: Any, fabric: Fabric, pairs: list[Pair], path: Path) ->
     """A picture of a validation set's first pairs, a row each: fake, true X-ray, predicted X-ray; real, predicted."""
     chosen = pairs[:PICTURED]
     with torch.no_grad(), fabric.autocast():
-        logits = net(collate(chosen)[0].to(fabric.device)).xray_logits
+        logits = net(collate(chosen).batch[0].to(fabric.device)).xray_logits
     levels = (logits.float().sigmoid() * 255).round().to(torch.uint8).cpu().numpy()
     rows = [
         [fake.image, as_grey(np.rint(fake.xray * 255).astype(np.uint8)), as_grey(of_fake), real.image, as_grey(of_real)]
