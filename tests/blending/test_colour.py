@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.color import rgb2lab
 from skimage.exposure import match_histograms
 
-from facexray.blending.colour import COLOURS, LEAST_STD
+from facexray.blending.colour import COLOURS, LEAST_STD, LOCAL_PX
 
 SIZE = 64
 METHOD = pytest.mark.parametrize("method", COLOURS)
@@ -87,6 +88,31 @@ def test_covariance_is_the_least_change_that_does_it(foreground, background, ins
     assert ((m - f) ** 2).sum() < ((by_cholesky - f) ** 2).sum()
 
 
+def test_local_gives_each_neighbourhood_the_background_mean(foreground, background, inside):
+    """Means by SciPy over the pixels inside, with zeros beyond the picture; far from 0 and 255."""
+    counted = (inside > 0)[..., None].astype(float)
+
+    def low(image):
+        sums, counts = (ndimage.uniform_filter(v, (LOCAL_PX, LOCAL_PX, 1), mode="constant") for v in (image, counted))
+        return sums / np.maximum(counts, 1 / LOCAL_PX**2)
+
+    expected = foreground + low(background * counted) - low(foreground * counted)
+    near = low(counted)[..., 0] > 0
+    np.testing.assert_allclose(COLOURS["local"](foreground, background, inside)[near], expected[near], atol=1e-2)
+
+
+def test_local_evens_out_a_light_from_the_side_and_keeps_the_detail():
+    side = 3 * LOCAL_PX
+    slope = np.linspace(0, 60, side)[None, :, None]
+    detail = np.random.default_rng(0).integers(-8, 9, (side, side, 3))
+    background = np.full((side, side, 3), 120, np.uint8)
+    foreground = (90 + slope + detail).round().astype(np.uint8)
+    whole = np.ones((side, side), np.uint8)
+    matched = COLOURS["local"](foreground, background, whole)
+    middle = np.s_[LOCAL_PX:-LOCAL_PX, LOCAL_PX:-LOCAL_PX]
+    np.testing.assert_allclose(matched[middle] - detail[middle], 120, atol=1.5)
+
+
 def test_histogram_is_the_one_that_scikit_image_matches(foreground, background, inside):
     """Of the counted pixels; floats, as scikit-image truncates integers."""
     matched = COLOURS["histogram"](foreground, background, inside)
@@ -138,7 +164,8 @@ def test_a_foreground_without_variance_is_shifted_to_the_mean(method, level, bac
     if method == "histogram":  # all of its quantiles are 1: the background's largest
         expected = pixels(background, inside).max(axis=0)
     np.testing.assert_allclose(matched[inside > 0].mean(axis=0), expected, atol=1.5)
-    assert matched[inside > 0].std(axis=0).max() < 0.01
+    if method != "local":  # which follows the background from place to place
+        assert matched[inside > 0].std(axis=0).max() < 0.01
 
 
 @METHOD
@@ -146,7 +173,7 @@ def test_a_foreground_without_variance_is_shifted_to_the_mean(method, level, bac
 def test_a_background_without_variance_makes_a_flat_foreground(method, level, foreground, inside):
     matched = COLOURS[method](foreground, np.full((SIZE, SIZE, 3), level, np.uint8), inside)
     assert np.isfinite(matched).all()
-    if method not in ("none", "mean"):
+    if method not in ("none", "mean", "local"):
         np.testing.assert_allclose(matched[inside > 0], level, atol=0.5)
 
 

@@ -18,6 +18,8 @@ Pixels = NDArray[np.float32]
 """(H, W, 3) float32 RGB in [0, 255]."""
 Image = NDArray[np.uint8] | NDArray[np.float32]
 
+LOCAL_PX = 61
+"""Side of a pixel's neighbourhood in `match_local`: about a third of a face's width."""
 LEAST_STD = 0.5
 """Standard deviation, in grey levels or L*a*b* units, under which a channel is shifted only.
 
@@ -83,6 +85,18 @@ def match_histogram(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
     return _look_up(foreground, table)
 
 
+def match_local(foreground: RGB, background: RGB, inside: Mask) -> Pixels:
+    """Even out the foreground place by place: give it the background's mean over each pixel's neighbourhood."""
+    counted = (inside > 0).astype(np.float32)
+    apart = cv2.subtract(background, foreground, mask=inside, dtype=cv2.CV_32F)
+    sums, counts = (
+        cv2.boxFilter(values, -1, (LOCAL_PX, LOCAL_PX), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for values in (apart, counted)
+    )
+    moved = foreground + sums / np.maximum(counts, 1)[..., None]
+    return np.clip(np.asarray(moved, np.float32), 0, 255)
+
+
 COLOURS: dict[str, Callable[[RGB, RGB, Mask], Pixels]] = {
     "none": keep,
     "mean": match_mean,
@@ -90,6 +104,7 @@ COLOURS: dict[str, Callable[[RGB, RGB, Mask], Pixels]] = {
     "lab": match_lab,
     "covariance": match_covariance,
     "histogram": match_histogram,
+    "local": match_local,
 }
 """Every colour method by its name: foreground, background (H, W, 3), pixels that count (H, W) → foreground."""
 

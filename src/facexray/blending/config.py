@@ -102,8 +102,10 @@ class BlendConfig:
     """Sigma of the Gaussian, drawn evenly in its logarithm."""
     feather_range_px: tuple[float, float] = (3.0, 40.0)
     """Width of the ramp, drawn evenly in its logarithm."""
-    colour: Choice = field(default_factory=lambda: {"lab": 4.0, "covariance": 4.0, "rgb": 2.0, "none": 1.0})
-    """How another's face takes the background's colour: none, mean, rgb, lab, covariance, histogram."""
+    colour: Choice = field(
+        default_factory=lambda: {"lab": 3.0, "covariance": 3.0, "local": 3.0, "rgb": 2.0, "none": 1.0}
+    )
+    """How another's face takes the background's colour: none, mean, rgb, lab, covariance, histogram, local."""
     blend: Choice = "alpha"
     """alpha (equation 1), poisson, multiband."""
     degradations: dict[str, Chance] = field(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facexray.blending.colour import LEAST_STD
+from facexray.blending.colour import LEAST_STD, LOCAL_PX
 
 WHITE = (0.950456, 1.0, 1.088754)
 """X, Y, Z of D65, as OpenCV has it."""
@@ -138,6 +138,15 @@ def _to_rgb(lab: Tensor) -> Tensor:
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
+def match_local(foreground: Tensor, background: Tensor, inside: Tensor) -> Tensor:
+    """Give the foregrounds the backgrounds' means over each pixel's neighbourhood."""
+    apart, counted = torch.where(inside, background - foreground, 0.0), inside.to(foreground)
+    sums, counts = (
+        functional.avg_pool2d(values, LOCAL_PX, 1, LOCAL_PX // 2) * LOCAL_PX**2 for values in (apart, counted)
+    )
+    return (foreground + sums / counts.clamp(min=1)).clamp(0, 255)
+
+
 COLOURS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "none": keep,
     "mean": match_mean,
@@ -145,5 +154,6 @@ COLOURS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "lab": match_lab,
     "covariance": match_covariance,
     "histogram": match_histogram,
+    "local": match_local,
 }
 """Every colour method that runs on tensors, by its name in `blending.colour.COLOURS`."""
