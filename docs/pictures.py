@@ -26,7 +26,7 @@ from facexray.faces.store import FaceStore
 from facexray.images import RGB, write_image
 
 OUT = Path(__file__).parent / "images"
-TILE = 104
+TILE = 92
 LEFT = 148
 HEAD = 36
 GRID = tuple(
