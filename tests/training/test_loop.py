@@ -186,7 +186,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch(tiny, tmp_pa
 
     calls = []
     monkeypatch.setattr(loop, "face_xray_loss", spoilt)
-    with pytest.raises(ModelError, match=r"iteration 2: the loss .*not-a-number-2\.json\. Lower optim\.lr"):
+    with pytest.raises(
+        ModelError, match=r"iteration 2: the loss .*not-a-number-2\.json\. Go on .*--resume auto, or .* lower optim\.lr"
+    ):
         train(out=tmp_path, **tiny)
     assert not (tmp_path / "last.ckpt").exists()
     recipes = json.loads((tmp_path / "not-a-number-2.json").read_text(encoding="utf-8"))

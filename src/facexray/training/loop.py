@@ -239,8 +239,8 @@ def _stop_at_nan(training: Training, xray_excess: float, classes: float) -> None
     write_bytes(path, json.dumps(recipes, ensure_ascii=False).encode())
     raise ModelError(
         f"iteration {iteration}: the loss (X-ray {xray_excess:.3g}, class {classes:.3g}) or its gradient is not a "
-        f"finite number; the recipes of its batch are in {path}. Lower optim.lr, or try run.precision 32-true, and "
-        "go on from the last checkpoint with --resume auto"
+        f"finite number; the recipes of its batch are in {path}. Go on from the last "
+        "checkpoint with --run.precision 32-true --resume auto, or begin anew in another folder with a lower optim.lr"
     )
 
 
