@@ -40,7 +40,7 @@ class Sleeper:
 def late(seconds):
     while True:
         time.sleep(seconds)
-        yield SimpleNamespace()
+        yield SimpleNamespace(batch=None)
 
 
 def test_waiting_counts_and_the_baselines_does_not(short):
@@ -59,7 +59,7 @@ def test_what_was_made_in_the_baselines_turn_does_not_hide_the_wait(short, monke
         while True:
             for number in range(4):
                 time.sleep(0.2 if number == 3 else 0)
-                yield SimpleNamespace()
+                yield SimpleNamespace(batch=None)
 
     assert speed._in_turns(Sleeper(0.2), Sleeper(0.2), ready(), size=2)["data_wait_share"] > 0.4
 
