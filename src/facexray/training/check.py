@@ -96,12 +96,7 @@ def check_training(open_stores: Callable[[], Stores], out: Path, settings: Setti
 
 def _check_settings(settings: Settings) -> tuple[None, str]:
     optim, run = settings.optim, settings.run
-    processes = run.devices * run.nodes
-    if optim.batch_size // 2 % (processes * optim.accumulate):
-        raise SettingsError(
-            f"optim: batch_size {optim.batch_size} must divide into pairs for {processes} processes and "
-            f"{optim.accumulate} parts"
-        )
+    optim.check_divides(run.devices * run.nodes)
     return None, f"{optim.iterations} iterations of {optim.batch_size} images, {run.precision}"
 
 

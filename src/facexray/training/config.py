@@ -118,6 +118,18 @@ class OptimConfig:
         if faults:
             raise SettingsError(f"optim: {'; '.join(faults)}")
 
+    def check_divides(self, processes: int) -> None:
+        """See to it that the batch can be shared out.
+
+        Raises:
+            SettingsError: Its pairs do not divide evenly among the processes, and their parts.
+        """
+        if (self.batch_size // 2) % (processes * self.accumulate):
+            raise SettingsError(
+                f"optim: batch_size {self.batch_size} must divide into pairs for {processes} processes "
+                f"and {self.accumulate} parts"
+            )
+
 
 @dataclass(frozen=True)
 class RunConfig:

@@ -13,7 +13,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
 
-from facexray.errors import ModelError, SettingsError
+from facexray.errors import ModelError
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.provenance import plain, provenance
@@ -117,11 +117,7 @@ def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
         precision=run.precision,
     )
     fabric.launch()
-    if (optim.batch_size // 2) % (fabric.world_size * optim.accumulate):
-        raise SettingsError(
-            f"optim: batch_size {optim.batch_size} must divide into pairs for {fabric.world_size} processes "
-            f"and {optim.accumulate} parts"
-        )
+    optim.check_divides(fabric.world_size)
     return fabric
 
 
