@@ -111,6 +111,7 @@ class BlendConfig:
     degradations: dict[str, Chance] = field(
         default_factory=lambda: {
             "blur": Chance(0.1, 0.3, 1.5),
+            "sharpen": Chance(0.15, 0, 1.5),
             "resample": Chance(0.5, 0.25, 1.0),
             "gaussian_noise": Chance(0.1, 0.5, 6),
             "brightness": Chance(0.2, -25, 25),
