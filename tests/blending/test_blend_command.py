@@ -155,13 +155,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(store, whole, tmp_pat
     run_until_killed(store, out, form, where, after)
     begun = {path: path.stat().st_mtime_ns for path in out.rglob("*") if is_sample(path)}
     assert begun, "nothing was made before the kill"
+    halves = [path for path in begun if path.parent.name == "real" and path.with_suffix(".png") not in begun]
     with pytest.raises(StoreError, match="was not finished") as refused:
         list(read_blended(out))
     command_line = str(refused.value).splitlines()[-1]
     assert main(shlex.split(command_line)[1:]) == 0
     assert "are there already; going on" in capsys.readouterr().err
     assert file_digests(out) == file_digests(whole[form])
-    kept = [path for path in begun if path.exists()]  # parts are gone by now
+    kept = [path for path in begun if path.exists() and path not in halves]  # parts are gone by now
     assert kept or form != "tree"
     assert all(path.stat().st_mtime_ns == begun[path] for path in kept), "made again"
 
