@@ -34,6 +34,7 @@ GRID = tuple(
 )
 """Displacements of the deformations' example, in pixels."""
 STEPS = {
+    "shading": Degradation("shading", 0.6, seed=1),
     "blur": Degradation("blur", 2),
     "sharpen": Degradation("sharpen", 1.5),
     "resample": Degradation("resample", 0.25, "nearest-linear"),

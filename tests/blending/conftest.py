@@ -34,6 +34,7 @@ def faces(store):
 def everything():
     """Every mode, hull, spline, softening, colour, blend, degradation, kernel and flip; the authors' leak as well."""
     mild = {
+        "shading": (0, 0.3),
         "blur": (0.3, 2),
         "sharpen": (0, 1),
         "resample": (0.3, 1),
@@ -42,9 +43,11 @@ def everything():
         "brightness": (-25, 25),
         "contrast": (0.8, 1.2),
         "hue": (-15, 15),
+        "saturation": (0.5, 1.5),
         "webp": (30, 100),
         "h264": (15, 40),
         "jpeg": (30, 100),
+        "blocks": (0, 20),
     }
     assert list(mild) == list(DEGRADATIONS)
     return BlendConfig(

@@ -14,6 +14,7 @@ from skimage.registration import phase_cross_correlation
 from facexray.blending.degrade import DEGRADATIONS, KERNELS, SUBSAMPLINGS, UNSHARP_SIGMA, Degradation, degrade, sharpen
 
 STEPS = [
+    Degradation("shading", 0.2, seed=3),
     Degradation("blur", 1.5),
     Degradation("sharpen", 0.8),
     *[Degradation("resample", 0.53, f"{kernel}-linear") for kernel in KERNELS],
@@ -99,6 +100,9 @@ def test_keeps_the_mean(step, crop):
         change -= step.amount
     elif step.kind == "contrast":
         change -= (step.amount - 1) * (crop.mean(axis=(0, 1)) - 127.5)
+    elif step.kind == "shading":
+        gains = degrade(np.full_like(crop, 100), (step,)) / 100 - 1
+        change -= (gains * crop).mean(axis=(0, 1))
     elif step.kind == "hue":
         change = change @ [0.299, 0.587, 0.114]
     assert np.abs(change).max() < (0.7 if step in CODECS else 1.6)
@@ -119,6 +123,7 @@ def test_is_the_same_every_time_and_in_every_thread(step, crop):
         (Degradation("contrast", 1.0), 0),
         (Degradation("brightness", 0.0), 0),
         (Degradation("hue", 0.0), 0),
+        (Degradation("shading", 0.0), 0),
         (Degradation("sharpen", 0.0), 0),
         (Degradation("gaussian_noise", 0.0), 0),
         (Degradation("hue", 180.0), None),
@@ -254,6 +259,18 @@ def test_poisson_noise_has_the_deviation_of_counted_photons(photons, level):
     deviation = 255 / photons * np.sqrt(level / 255 * photons)
     assert noisy.std() == pytest.approx(np.hypot(deviation, 1 / np.sqrt(12)), rel=0.05)
     assert noisy.mean() == pytest.approx(level, abs=0.3)
+
+
+def test_shading_is_smooth_and_alike_in_all_colours_and_about_as_strong_as_said():
+    flat = np.full((200, 300, 3), 128, np.uint8)
+    fields = [once(flat, "shading", 0.25, seed=seed).astype(int) for seed in range(20)]
+    for field in fields:
+        np.testing.assert_array_equal(field, field[..., :1].repeat(3, axis=2))
+        assert max(np.abs(np.diff(field, axis=axis)).max() for axis in (0, 1)) <= 2
+        assert np.ptp(field) > 5
+    darkest, brightest = min(map(np.min, fields)), max(map(np.max, fields))
+    assert 128 * 0.65 <= darkest < 128 * 0.82  # a cubic between the gains overshoots a little
+    assert 128 * 1.18 < brightest <= 128 * 1.35
 
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "poisson_noise"])

@@ -347,7 +347,7 @@ def test_numbers_stay_in_their_ranges(name, drawn, everything):
             chance, kind = config.degradations[step.kind], DEGRADATIONS[step.kind]
             assert chance.low - 1e-9 <= step.amount <= chance.high + 1e-9
             assert not kind.whole or step.amount == round(step.amount)
-            assert (step.seed > 0) == step.kind.endswith("noise")
+            assert (step.seed > 0) == kind.seeded
             assert bool(step.how) == (step.kind in ("resample", "jpeg"))
         if recipe.label:
             assert -config.erode_max_px <= recipe.grow_px <= config.dilate_max_px

@@ -110,18 +110,21 @@ class BlendConfig:
     """alpha (equation 1), poisson, multiband."""
     degradations: dict[str, Chance] = field(
         default_factory=lambda: {
+            "shading": Chance(0.3, 0, 0.35),
             "blur": Chance(0.1, 0.3, 1.5),
             "sharpen": Chance(0.15, 0, 1.5),
             "resample": Chance(0.5, 0.25, 1.0),
             "gaussian_noise": Chance(0.1, 0.5, 6),
-            "brightness": Chance(0.2, -25, 25),
-            "contrast": Chance(0.2, 0.8, 1.2),
+            "brightness": Chance(0.3, -40, 40),
+            "contrast": Chance(0.3, 0.65, 1.4),
+            "hue": Chance(0.1, -12, 12),
+            "saturation": Chance(0.15, 0.5, 1.5),
             "h264": Chance(0.05, 15, 36),
             "jpeg": Chance(0.5, 30, 100),
         }
     )
-    """Kinds, real and fake alike, each {prob, low, high}: blur, sharpen, resample, gaussian_noise, poisson_noise,
-    brightness, contrast, hue, webp, h264, jpeg; {} for none."""
+    """Kinds, real and fake alike, each {prob, low, high}: shading, blur, sharpen, resample, gaussian_noise,
+    poisson_noise, brightness, contrast, hue, saturation, webp, h264, jpeg, blocks; {} for none."""
     resample_kernels: Choice = field(
         default_factory=lambda: {"nearest-linear": 1.0, "linear-linear": 1.0, "area-cubic": 2.0}
     )

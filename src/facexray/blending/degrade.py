@@ -25,6 +25,8 @@ KERNELS = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 SUBSAMPLINGS = {"420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444}
+BLOCK_PX = 8
+"""Side of a lost block."""
 UNSHARP_SIGMA = 1.5
 """Sigma in pixels of the blur whose difference to the image is its detail."""
 
@@ -40,7 +42,7 @@ class Degradation:
     how: str = ""
     """`resample`: kernels down and up, as `area-cubic`; `jpeg`: chroma subsampling, `420` or `444`."""
     seed: int = 0
-    """Of the noise."""
+    """Of what is drawn where the step is applied: noise, shading, the blocks' places."""
 
 
 def degrade(image: RGB, steps: tuple[Degradation, ...]) -> RGB:
@@ -123,6 +125,14 @@ def _poisson_noise(image: RGB, step: Degradation) -> RGB:
     return _round(counted * np.float32(255 / step.amount))
 
 
+def _shading(image: RGB, step: Degradation) -> RGB:
+    """Uneven light: a smooth field between nine random gains."""
+    drawn = np.random.Generator(np.random.SFC64(step.seed)).uniform(-1, 1, (3, 3))
+    gains = np.repeat((1 + step.amount * drawn)[..., None], 3, axis=2).astype(np.float32)
+    field = cv2.resize(gains, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.multiply(image, field, dtype=cv2.CV_8U), np.uint8)
+
+
 def _blur(image: RGB, step: Degradation) -> RGB:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), step.amount), np.uint8)
 
@@ -157,6 +167,28 @@ def _hue(image: RGB, step: Degradation) -> RGB:
     return _round(np.asarray(cv2.cvtColor(cv2.transform(luma, turn), cv2.COLOR_YCrCb2RGB), np.float32))
 
 
+def _saturation(image: RGB, step: Degradation) -> RGB:
+    """Scale the chroma plane of Y'CrCb, which leaves the luma."""
+    luma = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2YCrCb)
+    factor, grey = step.amount, 0.5 - 0.5 * step.amount
+    scale = np.array([[1, 0, 0, 0], [0, factor, 0, grey], [0, 0, factor, grey]])
+    return _round(np.asarray(cv2.cvtColor(cv2.transform(luma, scale), cv2.COLOR_YCrCb2RGB), np.float32))
+
+
+def _blocks(image: RGB, step: Degradation) -> RGB:
+    """Lose blocks of a stream, which become grey, as many as fall on an image of this size."""
+    changed = image.copy()
+    height, width = image.shape[:2]
+    rng = np.random.Generator(np.random.SFC64(step.seed))
+    # A whole number, drawn so that small images, too, lose the right share on average.
+    count = int(step.amount * height * width / 256**2 + rng.random())
+    rows = rng.integers(0, max(1, height - BLOCK_PX + 1), count).tolist()
+    columns = rng.integers(0, max(1, width - BLOCK_PX + 1), count).tolist()
+    for top, left in zip(rows, columns, strict=True):
+        changed[top : top + BLOCK_PX, left : left + BLOCK_PX] = 128
+    return changed
+
+
 _LEVELS = np.arange(256.0)
 
 
@@ -181,19 +213,24 @@ class Kind:
     """Whether the amount is drawn as a whole number."""
     even_in_log: bool = False
     """Whether the amount is drawn evenly in its logarithm."""
+    seeded: bool = False
+    """Whether more than the amount is random."""
 
 
 DEGRADATIONS = {
+    "shading": Kind(_shading, "largest share of light added or taken at nine points", 0, 1, seeded=True),
     "blur": Kind(_blur, "sigma of a Gaussian, in pixels", 0.1, 20),
     "sharpen": Kind(_sharpen, "share of detail added", 0, 5),
     "resample": Kind(_resample, "share of its side to which the image goes down, before it comes up again", 0.05, 1),
-    "gaussian_noise": Kind(_gaussian_noise, "standard deviation in grey levels", 0, 100),
-    "poisson_noise": Kind(_poisson_noise, "photons of a white pixel", 10, 1e6, even_in_log=True),
+    "gaussian_noise": Kind(_gaussian_noise, "standard deviation in grey levels", 0, 100, seeded=True),
+    "poisson_noise": Kind(_poisson_noise, "photons of a white pixel", 10, 1e6, even_in_log=True, seeded=True),
     "brightness": Kind(_brightness, "grey levels added", -255, 255),
     "contrast": Kind(_contrast, "factor on the distance from middle grey", 0.1, 10),
     "hue": Kind(_hue, "turn of the chroma plane in degrees", -180, 180),
+    "saturation": Kind(_saturation, "factor on the chroma", 0, 4),
     "webp": Kind(_webp, "quality", 1, 100, whole=True),
     "h264": Kind(_h264, "constant rate factor (CRF)", 0, 51, whole=True),
     "jpeg": Kind(_jpeg, "quality", 1, 100, whole=True),
+    "blocks": Kind(_blocks, "grey blocks of 8 × 8 pixels on every 256 × 256", 0, 256, seeded=True),
 }
-"""Every kind by its name, in the order in which they are applied: lens, sensor, editing, platform."""
+"""Every kind by its name, in the order in which they are applied: light, lens, sensor, editing, platform."""

@@ -244,7 +244,7 @@ def _draw_degradations(config: BlendConfig, rng: np.random.Generator) -> tuple[D
         else:
             amount = (_log_uniform if kind.even_in_log else _uniform)(chance.low, chance.high, rng)
         choice = {"resample": config.resample_kernels, "jpeg": config.jpeg_subsampling}.get(name)
-        seed = int(rng.integers(2**32)) if name.endswith("noise") else 0
+        seed = int(rng.integers(2**32)) if kind.seeded else 0
         steps.append(Degradation(name, amount, _pick(choice, rng) if choice else "", seed))
     return tuple(steps)
 
