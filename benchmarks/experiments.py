@@ -19,7 +19,7 @@ from lightning.fabric import Fabric
 from facexray.blending.config import BlendConfig
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
-from facexray.metrics import auc, bootstrap
+from facexray.metrics.summary import summary
 from facexray.provenance import provenance
 from facexray.training.checkpoint import load_model
 from facexray.training.command import train
@@ -94,8 +94,7 @@ def measure(run, fabric, sets):
     for name, pairs in sets.items():
         faces = [sample.recipe.background for pair in pairs for sample in pair]
         for score, values in scores_of(net, fabric, pairs).items():
-            interval = bootstrap(auc, labels, values, groups=faces)
-            figures[f"{name}, {score}"] = [auc(labels, values), *interval]
+            figures[f"{name}, {score}"] = list(summary(labels, values, faces)["AUC"].values())
     return figures
 
 

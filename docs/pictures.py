@@ -43,9 +43,11 @@ STEPS = {
     "brightness": Degradation("brightness", 40),
     "contrast": Degradation("contrast", 0.6),
     "hue": Degradation("hue", 25),
+    "saturation": Degradation("saturation", 0.2),
     "webp": Degradation("webp", 10),
     "h264": Degradation("h264", 38),
     "jpeg": Degradation("jpeg", 15, "420"),
+    "blocks": Degradation("blocks", 60, seed=1),
 }
 
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facexray.bench.blend import bench_blend
+    from facexray.bench.detect import bench_detect
     from facexray.bench.train import bench_train
     from facexray.blending.command import blend
     from facexray.blending.config import BlendConfig
     from facexray.demonstration import demo
-    from facexray.detection import Detector
+    from facexray.detection.detector import Detector
     from facexray.errors import FaceXrayError
     from facexray.evaluation.command import evaluate
+    from facexray.evaluation.compare import compare
     from facexray.faces.aligned import landmarks
     from facexray.faces.embedding import identify
     from facexray.faces.prepare import prepare
@@ -34,13 +36,15 @@ __version__ = version("facexray")
 
 _HOMES = {
     "BlendConfig": "facexray.blending.config",
-    "Detector": "facexray.detection",
+    "Detector": "facexray.detection.detector",
     "FaceStore": "facexray.faces.store",
     "FaceXrayError": "facexray.errors",
     "XrayModel": "facexray.runtime.model",
     "bench_blend": "facexray.bench.blend",
+    "bench_detect": "facexray.bench.detect",
     "bench_train": "facexray.bench.train",
     "blend": "facexray.blending.command",
+    "compare": "facexray.evaluation.compare",
     "demo": "facexray.demonstration",
     "detect": "facexray.report.command",
     "evaluate": "facexray.evaluation.command",
@@ -60,8 +64,10 @@ __all__ = [
     "FaceXrayError",
     "XrayModel",
     "bench_blend",
+    "bench_detect",
     "bench_train",
     "blend",
+    "compare",
     "demo",
     "detect",
     "evaluate",

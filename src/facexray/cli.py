@@ -32,6 +32,8 @@ class Command:
     """Parameters that are given by place; a list takes one or more."""
     flat: str = ""
     """A parameter whose fields are options of the command itself, without its name before them."""
+    presets: bool = False
+    """Whether these can start from a preset of blending."""
     leading: tuple[str, ...] = ()
     """Options that may be given by place, before all others; even `config`, which a parser takes by name alone."""
 
@@ -43,7 +45,11 @@ COMMANDS = {
     "identify": Command("facexray.faces.embedding", "find out who is who in a face store, by likeness", ("store",)),
     "landmarks": Command("facexray.faces.aligned", "a face store → aligned crops + landmarks.json", ("store",)),
     "blend": Command(
-        "facexray.blending.command", "a face store → blended images with X-rays (BI)", ("store",), "blending"
+        "facexray.blending.command",
+        "a face store → blended images with X-rays (BI)",
+        ("store",),
+        "blending",
+        presets=True,
     ),
     "validate": Command(
         "facexray.training.command", "try a training out before it takes days [train]", leading=("config", "store")
@@ -51,7 +57,11 @@ COMMANDS = {
     "train": Command("facexray.training.command", "a face store → a trained network [train]"),
     "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("run",)),
     "push": Command("facexray.training.command", "an exported model → the Hugging Face hub [train]", ("model", "repo")),
-    "evaluate": Command("facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data")),
+    "evaluate": Command(
+        "facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data"), "settings"
+    ),
+    "compare": Command("facexray.evaluation.compare", "two evaluations: a difference, or chance?", ("a", "b")),
+    "bench detect": Command("facexray.bench.detect", "how soon a verdict is there, beside the usual route"),
     "bench blend": Command("facexray.bench.blend", "how fast blended images are made here, beside the floor"),
     "bench train": Command("facexray.bench.train", "how fast training is here, beside plain PyTorch [train]"),
 }
@@ -68,7 +78,7 @@ facexray COMMAND --help tells more. [train] needs: pip install 'facexray[train]'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit status: 0 done, 1 an error that is told, 2 a wrong call."""
+    """Run a command line; its exit status: 0 done, 1 an error that is told, 2 a wrong call, 3 and 4 verdicts."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
@@ -122,23 +132,25 @@ def _run(name: str, words: list[str]) -> int:
     command, function = COMMANDS[name], _function(name)
     parser = build_parser(name)
     words = [_with_underscores(word) for word in words]
-    if command.flat:
+    if command.presets:
         words = _with_preset(words)
     if command.leading:
         check_config_file(parser, words)
     values = vars(parser.instantiate(parser.parse_args(words)))
     values.pop("config", None)
+    values.pop("preset", None)
     if command.flat:
-        values.pop("preset")
         config = get_type_hints(function)[command.flat]
         values[command.flat] = config(**{field.name: values.pop(field.name) for field in fields(config)})
     result = function(**values)
-    if name.startswith("bench "):
+    if name.startswith("bench ") or name == "compare":  # it has printed what it found
         return 0
     if name == "validate":
         return int(not result)
     if name == "detect":  # it has printed its own table, or its lines of JSON
-        return int(any(item.error for item in result))
+        from facexray.report.command import exit_status
+
+        return exit_status(result)
     if name in ("prepare", "identify"):
         print(result)
     elif name == "push":
@@ -230,8 +242,9 @@ def build_parser(name: str) -> ArgumentParser:
         parser.add_argument(f"--{flag}", action="store_true", help=helps.get(flag))
     skip: set[str | int] = {*command.positional, *flags, command.flat}
     parser.add_function_arguments(function, skip=skip, as_group=False)
-    if command.flat:
+    if command.presets:
         parser.add_argument("--preset", help="start from these settings: default, paper, generator or sbi")
+    if command.flat:
         parser.add_class_arguments(get_type_hints(function)[command.flat], as_group=False)
     return parser
 

@@ -21,7 +21,7 @@ from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Layers, Sample, render_both, sample_rng, view_of
 from facexray.blending.recipe import Recipe, draw_recipe
 from facexray.blending.sheet import as_grey, picture_grid
-from facexray.detection import WORTH, Verdict, verdict_of_score
+from facexray.detection.verdict import WORTH, Verdict, verdict_of_score
 from facexray.errors import SettingsError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.prepare import prepare

@@ -27,8 +27,10 @@ RGB = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"}
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".ogv"}
 )
+MAX_FRAME_PIXELS = 1 << 26
+"""Pixels of a video's frame, more than which are refused before decoding (8192 × 8192)."""
 
 
 def read_image(path: Path) -> RGB:
@@ -226,11 +228,8 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             yielded, it is cut off or damaged part-way.
     """
     try:
-        with _open_video(path) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path}: holds no video stream (audio only?)")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+        with open_video(path) as container:
+            stream = video_stream(container, path)
             total = _count_frames(path)
             if not total:
                 raise MediaError(f"{path}: holds no frames; it may be cut off")
@@ -238,15 +237,21 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
                 wanted = set(range(0, total, stride))
             else:
                 wanted = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
-            yield from _decode_wanted(container, wanted)
+            cut_off = f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing"
+            try:
+                yield from _decode_wanted(container, wanted)
+            except av.FFmpegError as error:  # half a frame at the end, which some decoders conceal
+                if total < stream.frames:
+                    raise MediaError(cut_off) from error
+                raise
             if total < stream.frames:
-                raise MediaError(f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing")
+                raise MediaError(cut_off)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
 
 
-def _open_video(path: Path) -> av.container.InputContainer:
+def open_video(path: Path) -> av.container.InputContainer:
     """Open a video; titles in other encodings than UTF-8 are no reason to refuse it.
 
     The path is made absolute, so that FFmpeg takes no name for one of its protocols.
@@ -254,10 +259,34 @@ def _open_video(path: Path) -> av.container.InputContainer:
     return av.open(str(path.absolute()), metadata_errors="replace")
 
 
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first video stream of an opened file, set to decode on all threads.
+
+    Raises:
+        MediaError: There is none, or its frames are declared larger than `MAX_FRAME_PIXELS`.
+    """
+    if not container.streams.video:
+        raise MediaError(f"{path}: holds no video stream (audio only?)")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise MediaError(f"{path}: not a readable video (its codec is unknown); convert it to H.264")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_FRAME_PIXELS:
+        raise MediaError(f"{path}: refused before decoding: frames of {width} × {height} pixels; scale it down first")
+    stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # a later frame may declare another size
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def upright(frame: av.VideoFrame) -> RGB:
+    """A decoded frame as (H, W, 3) uint8 RGB, turned as its video says."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90)))
+
+
 def _count_frames(path: Path) -> int:
     """Count the frames that are there, without decoding them: what a header declares may be missing, or a lie."""
     count = 0
-    with _open_video(path) as container, suppress(av.FFmpegError):
+    with open_video(path) as container, suppress(av.FFmpegError):
         for packet in container.demux(container.streams.video[0]):
             count += packet.size > 0
     return count
@@ -268,7 +297,6 @@ def _decode_wanted(container: av.container.InputContainer, wanted: set[int]) -> 
     for index, frame in enumerate(container.decode(video=0)):
         if index in wanted:
             wanted.discard(index)
-            image = np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90))
-            yield Frame(np.ascontiguousarray(image), index, float(frame.time or 0.0))
+            yield Frame(upright(frame), index, float(frame.time or 0.0))
         if not wanted:
             return

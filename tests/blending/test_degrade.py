@@ -11,7 +11,16 @@ from PIL import Image
 from scipy import ndimage, stats
 from skimage.registration import phase_cross_correlation
 
-from facexray.blending.degrade import DEGRADATIONS, KERNELS, SUBSAMPLINGS, UNSHARP_SIGMA, Degradation, degrade, sharpen
+from facexray.blending.degrade import (
+    BLOCK_PX,
+    DEGRADATIONS,
+    KERNELS,
+    SUBSAMPLINGS,
+    UNSHARP_SIGMA,
+    Degradation,
+    degrade,
+    sharpen,
+)
 
 STEPS = [
     Degradation("shading", 0.2, seed=3),
@@ -24,10 +33,12 @@ STEPS = [
     Degradation("brightness", 17.0),
     Degradation("contrast", 0.8),
     Degradation("hue", 12.0),
+    Degradation("saturation", 0.5),
     Degradation("webp", 60.0),
     Degradation("h264", 28.0),
     Degradation("jpeg", 50.0, "420"),
     Degradation("jpeg", 50.0, "444"),
+    Degradation("blocks", 250.0, seed=3),
 ]
 """Every kind, kernel and subsampling, at a middling amount."""
 STEP = pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.kind}{step.how and '-'}{step.how}")
@@ -103,7 +114,9 @@ def test_keeps_the_mean(step, crop):
     elif step.kind == "shading":
         gains = degrade(np.full_like(crop, 100), (step,)) / 100 - 1
         change -= (gains * crop).mean(axis=(0, 1))
-    elif step.kind == "hue":
+    elif step.kind == "blocks":
+        change -= (128.0 - crop[(degrade(crop, (step,)) != crop).any(axis=2)]).sum(axis=0) / crop[..., 0].size
+    elif step.kind in ("hue", "saturation"):
         change = change @ [0.299, 0.587, 0.114]
     assert np.abs(change).max() < (0.7 if step in CODECS else 1.6)
 
@@ -123,6 +136,8 @@ def test_is_the_same_every_time_and_in_every_thread(step, crop):
         (Degradation("contrast", 1.0), 0),
         (Degradation("brightness", 0.0), 0),
         (Degradation("hue", 0.0), 0),
+        (Degradation("saturation", 1.0), 0),
+        (Degradation("blocks", 0.0), 0),
         (Degradation("shading", 0.0), 0),
         (Degradation("sharpen", 0.0), 0),
         (Degradation("gaussian_noise", 0.0), 0),
@@ -356,3 +371,25 @@ def test_hue_there_and_back_is_the_image(crop):
     assert error(once(image, "hue", 25.0), image) > 3
     grey = np.repeat(luma(crop).astype(np.uint8)[..., None], 3, axis=2)
     np.testing.assert_array_equal(once(grey, "hue", 77.0), grey)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.4, 1.5])
+def test_saturation_scales_the_distance_from_grey_and_keeps_the_luma(factor):
+    """In float64, on colours that stay within [0, 255]."""
+    image = np.random.default_rng(0).integers(90, 150, (60, 60, 3)).astype(np.uint8)
+    changed, grey = once(image, "saturation", factor), luma(image)[..., None]
+    assert np.abs(changed - (grey + factor * (image - grey))).max() < 0.8
+
+
+@pytest.mark.parametrize(
+    ("amount", "size"), [(16.0, (256, 256)), (80.0, (256, 256)), (40.0, (512, 384)), (2.0, (64, 64))]
+)
+def test_blocks_are_grey_and_as_many_as_fall_on_the_area(amount, size):
+    """Counted by their area, which those that overlap and the seeds' rounding make less sure."""
+    black, shares = np.zeros((*size, 3), np.uint8), []
+    for seed in range(60):
+        changed = once(black, "blocks", amount, seed=seed)
+        assert set(np.unique(changed)) <= {0, 128}
+        shares.append((changed[..., 0] > 0).mean())
+    expected = 1 - np.exp(-amount * BLOCK_PX**2 / 256**2)  # of blocks that fall where they will
+    assert np.mean(shares) == pytest.approx(expected, rel=0.1, abs=4 * np.std(shares) / np.sqrt(60))

@@ -85,3 +85,31 @@ def test_forty_faces_are_found_each_in_its_place(detector, images):
     cells = {tuple(((face.box[:2] + face.box[2:]) / 2 // 192).astype(int)) for face in faces}
     assert len(cells) >= 36
     assert len(faces) == len(cells), "a face was found twice"
+
+
+@pytest.mark.parametrize("side", [40, 45, 70])
+def test_a_face_of_40_px_is_found_in_a_photograph_of_4000(detector, images, side):
+    box = detector.detect(images["astronaut"])[0].box
+    scale = side / (box[2:] - box[:2]).max()
+    person = cv2.resize(images["astronaut"], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    scene = np.full((3000, 4000, 3), 120, np.uint8) + np.linspace(0, 60, 3000).astype(np.uint8)[:, None, None]
+    scene[1800 : 1800 + len(person), 2500 : 2500 + person.shape[1]] = person
+    (face,) = detector.detect(scene)
+    assert overlap((face.box - [2500, 1800, 2500, 1800]) / scale, box) > 0.6
+
+
+@pytest.mark.parametrize("margin", [1.4, 1.0, 0.8])
+def test_a_face_that_fills_a_photograph_of_3000_px_is_found(detector, images, margin):
+    x0, y0, x1, y1 = detector.detect(images["astronaut"])[0].box
+    half = margin * (y1 - y0) / 2
+    left, top = (round(float(value)) for value in ((x0 + x1) / 2 - half, (y0 + y1) / 2 - half))
+    part = images["astronaut"][max(top, 0) : round(top + 2 * half), left : round(left + 2 * half)]
+    (face,) = detector.detect(cv2.resize(part, (3000, 3000), interpolation=cv2.INTER_CUBIC))
+    assert (face.box[2:] - face.box[:2]).max() > 1800
+
+
+@pytest.mark.parametrize("smallest", [40, 110, 200])
+def test_following_finds_a_face_of_known_size_again(detector, images, smallest):
+    (face,) = detector.detect(images["astronaut"])
+    (again,) = detector.follow(images["astronaut"], smallest)
+    assert overlap(again.box, face.box) > 0.8

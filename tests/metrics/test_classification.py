@@ -1,12 +1,24 @@
-"""AUC, AP, EER against counting by hand and scikit-learn; pooling and bootstrap."""
+"""Metrics of labelled scores against counting by hand and scikit-learn."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 from facexray.errors import SettingsError
-from facexray.metrics import METRICS, ap, auc, bootstrap, eer, pool_by_video
+from facexray.metrics.classification import (
+    METRICS,
+    accuracy,
+    ap,
+    auc,
+    brier,
+    ece,
+    eer,
+    partial_auc,
+    tpr_at_fpr,
+)
 
 TABLE = [
     # labels, scores, AUC, AP
@@ -64,8 +76,10 @@ def test_auc_is_the_share_of_pairs_in_order(drawn):
 
 
 def test_auc_and_ap_are_those_of_scikit_learn(drawn):
-    assert auc(*drawn) == roc_auc_score(*drawn)
-    assert ap(*drawn) == average_precision_score(*drawn)
+    assert auc(*drawn) == pytest.approx(roc_auc_score(*drawn), abs=1e-12)
+    assert ap(*drawn) == pytest.approx(average_precision_score(*drawn), abs=1e-12)
+    assert partial_auc(*drawn) == pytest.approx(roc_auc_score(*drawn, max_fpr=0.1), abs=1e-12)
+    assert brier(*drawn) == pytest.approx(brier_score_loss(*drawn), abs=1e-12)
 
 
 def test_eer_is_where_a_sweep_of_thresholds_crosses(drawn):
@@ -77,6 +91,97 @@ def test_eer_is_where_a_sweep_of_thresholds_crosses(drawn):
     low = max(false_negative[crossed - 1], false_positive[crossed])
     high = min(false_negative[crossed], false_positive[crossed - 1])
     assert low - 1e-12 <= eer(labels, scores) <= high + 1e-12
+
+
+@pytest.mark.parametrize("rate", [0, 0.01, 0.07, 0.5, 1])
+def test_tpr_is_that_of_the_best_threshold_within_the_rate(rate, drawn):
+    labels, scores = drawn
+    false_positive, true_positive, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert tpr_at_fpr(labels, scores, rate) == true_positive[false_positive <= rate].max()
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "rate", "expected"),
+    [
+        # The highest real stands above one fake of two.
+        ([0, 0, 1, 1], [0.1, 0.5, 0.4, 0.9], 0.01, 0.5),
+        # Half of the reals may be called fake: the higher of the two is.
+        ([0, 0, 1, 1], [0.1, 0.5, 0.4, 0.9], 0.5, 1),
+        # The fake at the real's own score falls with it.
+        ([0, 0, 1, 1], [0.1, 0.5, 0.5, 0.9], 0.49, 0.5),
+        ([0, 1], [0.9, 0.1], 0.5, 0),
+        # Exactly 7 of 100 reals, though 0.07 · 100 > 7 as floats go, and 0.29 · 100 < 29.
+        ([0] * 100 + [1], [*range(100), 92.5], 0.07, 1),
+        ([0] * 100 + [1], [*range(100), 70.5], 0.29, 1),
+        ([0] * 100 + [1], [*range(100), 69.5], 0.29, 0),
+    ],
+)
+def test_tpr_at_fpr_worked_by_hand(labels, scores, rate, expected):
+    assert tpr_at_fpr(labels, scores, rate) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "expected"),
+    [
+        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], 1),
+        # All tied: the diagonal, which is chance.
+        ([0] * 5 + [1] * 3, [0.5] * 8, 0.5),
+        # No fake found by 10 %: below chance, −0.005 / 0.095 beyond a half of it.
+        ([0] * 10 + [1], [*range(1, 11), 0], 0.5 * (1 - 0.005 / 0.095)),
+        # Of 20 reals one may come before the fake: from FPR 0.05 on it is found.
+        ([0] * 20 + [1], [*range(20), 18.5], 0.5 * (1 + (0.05 - 0.005) / 0.095)),
+    ],
+)
+def test_partial_auc_worked_by_hand(labels, scores, expected):
+    assert partial_auc(labels, scores) == pytest.approx(expected)
+    assert partial_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores, max_fpr=0.1))
+
+
+def test_few_scores_full_of_ties_agree_with_scikit_learn():
+    """Every pattern of ties between a few reals and fakes, at the limit of the partial AUC, too."""
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        labels = np.append([0, 1], rng.integers(0, 2, rng.integers(1, 25)))
+        scores = rng.integers(0, 5, len(labels)) / 4
+        assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert ap(labels, scores) == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+        assert partial_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores, max_fpr=0.1), abs=1e-12)
+        x, y, _ = roc_curve(labels, scores, drop_intermediate=False)
+        assert np.interp(0, x + y - 1, x) == pytest.approx(eer(labels, scores), abs=1e-12)
+
+
+def test_accuracy_counts_a_score_at_the_threshold_as_real():
+    labels, scores = [0, 0, 0, 1, 1], [0.2, 0.5, 0.6, 0.5, 0.9]
+    assert accuracy(labels, scores, 0.5) == 3 / 5
+    assert accuracy(labels, scores, 0.45) == 3 / 5
+    assert accuracy(labels, scores, 0.19) == 2 / 5
+    assert accuracy(labels, scores, 1) == 3 / 5
+
+
+def test_ece_worked_by_hand():
+    """Bins of a fifteenth: two at 0.9 with one fake are 0.4 off, one at 0.1 is 0.1 off, 1 is in the last bin."""
+    assert ece([0, 1, 0], [0.9, 0.9, 0.1]) == pytest.approx((2 * 0.4 + 0.1) / 3)
+    assert ece([0, 1], [0, 1]) == 0
+    assert ece([0, 1], [1, 0]) == 1
+    assert ece([0, 1, 1], [0.95, 0.99, 1.0]) == pytest.approx(abs(2 - 2.94) / 3)
+    # On an edge, 1/3 = 5/15, the upper bin: with 0.34 it is balanced by, not with 0.32.
+    assert ece([0, 1], [1 / 3, 0.34]) == pytest.approx((1 - 1 / 3 - 0.34) / 2)
+    assert ece([0, 1], [1 / 3, 0.32]) == pytest.approx((1 / 3 + 0.68) / 2)
+
+
+def test_calibrated_probabilities_have_little_ece(drawn):
+    rng = np.random.default_rng(5)
+    probabilities = rng.uniform(size=40_000)
+    labels = rng.uniform(size=40_000) < probabilities
+    assert ece(labels, probabilities) < 0.01
+    assert ece(labels, probabilities**2) == pytest.approx((probabilities - probabilities**2).mean(), abs=0.01)
+    assert brier(labels, probabilities) == pytest.approx(1 / 6, abs=0.005)
+
+
+@pytest.mark.parametrize("metric", [ece, brier])
+def test_calibration_refuses_what_is_no_probability(metric):
+    with pytest.raises(SettingsError, match=r"probabilities in \[0, 1\], got 0.2 to 3"):
+        metric([0, 1], [0.2, 3])
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -91,7 +196,10 @@ def test_swapping_the_classes_swaps_the_area_and_keeps_the_eer(drawn):
     assert eer(1 - labels, -scores) == pytest.approx(eer(labels, scores))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    "metric",
+    [*METRICS.values(), partial_auc, brier, ece, partial(tpr_at_fpr, rate=0.01), partial(accuracy, threshold=0.5)],
+)
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
@@ -105,96 +213,10 @@ def test_swapping_the_classes_swaps_the_area_and_keeps_the_eer(drawn):
         ([[0, 1]], [[0.1, 0.2]], "one length"),
     ],
 )
-def test_refuses_what_has_no_answer(name, labels, scores, message):
+def test_refuses_what_has_no_answer(metric, labels, scores, message):
     with pytest.raises(SettingsError, match=message):
-        METRICS[name](labels, scores)
+        metric(labels, scores)
 
 
 def test_the_table_names_each_metric():
     assert {"AUC": auc, "AP": ap, "EER": eer} == METRICS
-
-
-def test_pools_by_the_mean():
-    keys, labels, scores = pool_by_video(["a", "b", "a", "b", "c"], [0, 1, 0, 1, 1], [0.1, 0.6, 0.3, 0.8, 0.5])
-    assert keys == ["a", "b", "c"]
-    assert labels == [0, 1, 1]
-    assert scores == pytest.approx([0.2, 0.7, 0.5])
-
-
-def test_videos_of_one_name_stay_apart_by_their_method():
-    """DeepfakeBench merges Deepfakes/000_003 with Face2Face/000_003."""
-    frames = [("FF++", method, "000_003") for method in ("Deepfakes", "Face2Face") for _ in range(2)]
-    keys, _, scores = pool_by_video(frames, [1] * 4, [0.9, 0.7, 0.2, 0.4])
-    assert keys == [("FF++", "Deepfakes", "000_003"), ("FF++", "Face2Face", "000_003")]
-    assert scores == pytest.approx([0.8, 0.3])
-
-
-def test_refuses_a_video_of_both_labels():
-    with pytest.raises(SettingsError, match="000: real and fake"):
-        pool_by_video(["000", "000"], [0, 1], [0.1, 0.9])
-
-
-def test_pooling_refuses_lists_of_unequal_length():
-    with pytest.raises(ValueError, match="shorter"):
-        pool_by_video(["a", "b"], [0, 1], [0.1])
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_the_bootstrap_interval_holds_the_point_and_comes_again(name, drawn):
-    labels, scores = drawn
-    low, high = bootstrap(METRICS[name], labels, scores, resamples=100)
-    assert low < METRICS[name](labels, scores) < high
-    assert (low, high) == bootstrap(METRICS[name], labels, scores, resamples=100)
-    assert (low, high) != bootstrap(METRICS[name], labels, scores, resamples=100, seed=1)
-
-
-def test_the_interval_narrows_with_more_videos():
-    rng = np.random.default_rng(0)
-
-    def width(count):
-        labels = np.arange(count) % 2
-        low, high = bootstrap(auc, labels, rng.normal(labels, 1), resamples=100)
-        return high - low
-
-    assert width(1000) < 0.5 * width(60)
-
-
-def test_the_interval_holds_95_percent():
-    """Of a difference of means, whose standard error is known; 90 % or 99 % would be 16 % off, or 31 %."""
-    rng = np.random.default_rng(4)
-    labels = np.repeat([0, 1], 50)
-    scores = rng.normal(labels, 1)
-    parts = scores[:50], scores[50:]
-    error = sum(part.var() / 50 for part in parts) ** 0.5
-    low, high = bootstrap(lambda y, x: float(x[y == 1].mean() - x[y == 0].mean()), labels, scores, resamples=3000)
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.07)
-    assert (low + high) / 2 == pytest.approx(parts[1].mean() - parts[0].mean(), abs=0.1 * error)
-
-
-def test_resampling_keeps_each_class():
-    """One fake among many reals: resampling over both classes would often lose it."""
-    labels, scores = [1] + [0] * 20, [0.9] + [0.1] * 20
-    assert bootstrap(auc, labels, scores, resamples=50) == (1, 1)
-
-
-def test_frames_of_one_video_are_drawn_together():
-    """Each video ten times over says no more than once; taken for independent, it would seem to."""
-    rng = np.random.default_rng(8)
-    labels = np.repeat([0, 1], 30)
-    scores = rng.normal(labels, 1)
-    frames, repeated = np.repeat(labels, 10), np.repeat(scores, 10)
-
-    def width(*args, **options):
-        low, high = bootstrap(auc, *args, resamples=300, **options)
-        return high - low
-
-    alone = width(labels, scores)
-    assert width(frames, repeated, groups=np.repeat(np.arange(60), 10).tolist()) == pytest.approx(alone, rel=0.2)
-    assert width(frames, repeated) < 0.5 * alone
-
-
-def test_a_group_may_hold_both_classes():
-    """A face and its blended twin: each class is drawn for itself."""
-    labels, scores = [0, 1] * 20, list(np.linspace(0, 1, 40))
-    low, high = bootstrap(auc, labels, scores, groups=[index // 2 for index in range(40)], resamples=100)
-    assert low < auc(labels, scores) < high

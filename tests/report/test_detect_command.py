@@ -1,13 +1,15 @@
 import json
 import re
 
+import av
 import numpy as np
 import pytest
 
-from facexray.detection import WORTH
+from facexray.detection.result import Result
+from facexray.detection.verdict import WORTH
 from facexray.errors import SettingsError
-from facexray.images import read_image, write_image
-from facexray.report.command import detect
+from facexray.images import read_image, read_video, write_image
+from facexray.report.command import detect, exit_status
 
 
 @pytest.fixture
@@ -22,11 +24,12 @@ def folder(portraits, make_video, broken_files, tmp_path):
 
 def test_the_output_folder_holds_page_lines_and_pictures(folder, tmp_path):
     out = tmp_path / "out"
-    results = detect([folder], out, frames=3)
+    results = detect([folder], out, fps=4)
     assert [bool(result.error) for result in results] == [False, True, False]
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines == [result.to_dict() for result in results]
-    assert len(list((out / "pictures").iterdir())) == 2
+    names = {re.sub(r"^\d+_.*?(_xray|_beside)?[.]jpg$", r"\1", path.name) for path in (out / "pictures").iterdir()}
+    assert (names, len(list((out / "pictures").iterdir()))) == ({"", "_xray", "_beside"}, 6)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert WORTH in page.replace("&#39;", "'")
     assert results[0].sha256 in page
@@ -34,30 +37,31 @@ def test_the_output_folder_holds_page_lines_and_pictures(folder, tmp_path):
 
 
 def test_the_page_is_self_contained(folder, tmp_path):
-    detect([folder], tmp_path / "out", frames=2)
+    detect([folder], tmp_path / "out", fps=4)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"<script|<link|https?://", page)
     sources = re.findall(r'src="([^"]{0,30})', page)
     assert len(sources) == 8  # image, overlay, view, X-ray of two files
+    assert page.count("<svg") == 1
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
 
 
 def test_json_prints_a_line_per_file_and_nothing_else(folder, capsys):
-    results = detect([folder], json=True, frames=2)
+    results = detect([folder], json=True, fps=4)
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == [result.to_dict() for result in results]
 
 
 def test_the_table_says_what_a_verdict_is_worth(folder, capsys):
-    detect([folder], frames=2)
+    detect([folder], fps=4)
     out = capsys.readouterr().out
     assert WORTH in out
     assert "cut.jpg  (not a readable photograph" in out
 
 
 def test_results_carry_no_pictures(folder):
-    for result in detect([folder], frames=2):
-        assert all(not frame.image.size for frame in result.frames)
+    for result in detect([folder], fps=4):
+        assert result.frame is None or not result.frame.image.size
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -106,3 +110,72 @@ def test_one_file_that_breaks_behind_the_checks_costs_only_itself(portraits, mon
     monkeypatch.setattr(FaceDetector, "detect", fail_once)
     results = detect(list(portraits.values()))
     assert ["no memory" in (result.error or "") for result in results] == [True, False]
+
+
+def test_a_copy_with_boxes_keeps_the_sound(portraits, make_video, tmp_path):
+    silent = make_video(tmp_path / "silent.mp4", read_image(portraits["astronaut"]), frames=24, size=(320, 240))
+    wave = (0.3 * np.sin(np.arange(48_000) / 15)).astype(np.float32)
+    with av.open(str(tmp_path / "clip.mp4"), "w") as copy, av.open(str(silent)) as video:
+        sound = copy.add_stream("aac", rate=48_000)
+        picture = copy.add_stream_from_template(video.streams.video[0])
+        for start in range(0, 48_000, 1024):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], "fltp", "mono")
+            frame.sample_rate, frame.pts = 48_000, start
+            copy.mux(sound.encode(frame))
+        copy.mux(sound.encode())
+        for packet in video.demux(video.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = picture
+                copy.mux(packet)
+    detect([tmp_path / "clip.mp4"], tmp_path / "out", fps=4, annotate=True)
+    (made,) = (tmp_path / "out" / "pictures").glob("*_annotated.mp4")
+
+    def packets(path):
+        with av.open(str(path)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    assert packets(made) == packets(tmp_path / "clip.mp4")
+    plain, drawn = (list(read_video(path, stride=1)) for path in (tmp_path / "clip.mp4", made))
+    np.testing.assert_allclose([f.time_s for f in drawn], [f.time_s for f in plain], atol=1e-3)
+    assert drawn[12].image.shape == (320, 240, 3)
+    changed = np.abs(drawn[12].image.astype(int) - plain[12].image).max(axis=2) > 60  # more than encoding it again does
+    assert 150 < changed.sum() < 2000, "a box and its label"
+    assert "annotated copy: pictures/" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_annotating_needs_a_folder(portraits):
+    with pytest.raises(SettingsError, match="--out"):
+        detect([portraits["hopper"]], annotate=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (["real", "real"], 0),
+        (["real", "cannot tell"], 4),
+        (["cannot tell", "fake", "real"], 3),
+        (["fake", "unread"], 1),
+        (["real", "cut off"], 1),
+    ],
+)
+def test_the_exit_status_tells_the_verdicts(found, status):
+    results = [
+        Result.unread("a", "image", "gone")
+        if each == "unread"
+        else Result(
+            "a", None, "video", "real" if each == "cut off" else each, "", 0.5, error="x" * (each == "cut off") or None
+        )
+        for each in found
+    ]
+    assert exit_status(results) == status
+
+
+def test_the_page_keeps_pictures_of_the_most_suspicious_only(portraits, tmp_path, monkeypatch):
+    monkeypatch.setattr("facexray.report.detections.FILES_SHOWN", 1)
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png", np.full((40, 40, 3), 99, np.uint8))
+    detect([portraits["astronaut"], tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('<section class="card') == 1
+    assert "2 less suspicious files" in page
+    assert "astronaut.png</td>" not in page

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facexray.detection import FaceResult, FrameResult
+from facexray.detection.result import FaceResult, FrameResult
 from facexray.faces.crop import Square
 from facexray.report.heatmap import colour_xray, overlay, overlay_frame
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,11 @@ from sklearn.metrics import average_precision_score
 
 import facexray
 from facexray.errors import ModelError, SettingsError, StoreError
-from facexray.metrics import METRICS, bootstrap
+from facexray.metrics.classification import METRICS
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.runtime.weights import SHA256
 from facexray.training import export as exporting
+from facexray.training.calibration import Calibration, calibrate
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model, save_model
 from facexray.training.command import export
@@ -33,10 +33,8 @@ PHOTOGRAPHS = "two portraits, public domain"
 
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
-    """The tiny run as an ONNX file; its intervals from few resamples, to save time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "bootstrap", partial(bootstrap, resamples=20))
-        return export(tiny_run, tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
+    """The tiny run as an ONNX file."""
+    return export(tiny_run, tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +47,7 @@ def test_says_what_torch_says(count, model, tiny_run):
     """17 is one more than the batch that the model works in."""
     views = np.random.default_rng(count).integers(0, 256, (count, 256, 256, 3), np.uint8)
     net, _ = load_model(tiny_run)
+    calibrate(net, Calibration(**model.card["calibration"]))
     with torch.no_grad():
         output = net(torch.from_numpy(views).permute(0, 3, 1, 2) / 255)
     prediction = model.predict(views)
@@ -85,6 +84,8 @@ def test_the_card_stands_beside_it_for_people_to_read(model, exported):
     assert f"{exported.stat().st_size / 1e6:.1f} MB, opset {onnx.load(exported).opset_import[0].version}" in text
     assert "| licence | apache-2.0" in text
     assert f"real below {model.thresholds.real_below}, fake above {model.thresholds.fake_above}" in text
+    assert f"expected calibration error {model.card['calibration']['ece_before']:.3f} before" in text
+    assert "none: the score is pooled" in card_text({**model.card, "calibration": None}, exported.read_bytes())
     for name, measures in model.card["validation"].items():
         assert re.search(rf"^\| {measures['images']}, {name} \| {measures['AUC']:.3f} ", text, re.MULTILINE)
 

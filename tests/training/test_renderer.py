@@ -10,7 +10,7 @@ import torch
 
 from facexray.blending.align import ALIGNMENTS
 from facexray.blending.config import BlendConfig, Chance
-from facexray.blending.degrade import KERNELS, Degradation
+from facexray.blending.degrade import DEGRADATIONS, KERNELS, Degradation
 from facexray.blending.degrade import degrade as degrade_one
 from facexray.blending.generate import draw_sample, render
 from facexray.blending.recipe import Jitter
@@ -37,9 +37,11 @@ CHANCES = {
     "brightness": Chance(1, -40, 40),
     "contrast": Chance(1, 0.7, 1.4),
     "hue": Chance(1, -20, 20),
+    "saturation": Chance(1, 0.3, 1.7),
     "webp": Chance(1, 30, 95),
     "h264": Chance(1, 15, 36),
     "jpeg": Chance(1, 40, 95),
+    "blocks": Chance(1, 5, 60),
 }
 AMPLIFIERS = {"poisson_noise", "webp", "h264"}
 """Where one pixel's one level changes much of the rest: by the next dice, or by what is predicted from it."""
@@ -159,7 +161,8 @@ def test_what_runs_on_the_host_is_numpys_to_the_byte(store, kind, device):
     """On the image that the device has; where the window is the view, this can be seen."""
     fake = replace(recipes_of(store, CLEAN, 1)[0], window=(30, 30, 256), flip=False)
     how = {"jpeg": "420"}.get(kind, "")
-    step = Degradation(kind, (CHANCES[kind].low + CHANCES[kind].high) // 2, how, seed=11)
+    amount = CHANCES[kind].low + 0.75 * (CHANCES[kind].high - CHANCES[kind].low)
+    step = Degradation(kind, round(amount) if DEGRADATIONS[kind].whole else amount, how, seed=11)
     untouched, degraded = renderer(device)(plan([fake, replace(fake, degradations=(step,))], store)).levels.cpu()
     expected = degrade_one(untouched.permute(1, 2, 0).contiguous().numpy(), (step,))
     np.testing.assert_array_equal(degraded.permute(1, 2, 0), expected)

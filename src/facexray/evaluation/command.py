@@ -1,160 +1,188 @@
-"""The command `evaluate`: a model's numbers on a labelled folder or a blended set."""
+"""The command `evaluate`: a model's numbers on a labelled data set."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
+import onnxruntime
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facexray.blending.writers import LABELS, is_blended_set, read_blended
-from facexray.detection import Detector
-from facexray.errors import SettingsError, StoreError
-from facexray.images import find_sources, printable, write_bytes
-from facexray.metrics import METRICS, bootstrap, pool_by_video
+from facexray.blending.blend import face_xray
+from facexray.errors import StoreError
+from facexray.evaluation.cache import Cache
+from facexray.evaluation.cases import Case, choose_cases
+from facexray.evaluation.clock import Clock
+from facexray.evaluation.config import EvaluateConfig
+from facexray.evaluation.data import Data, open_data
+from facexray.evaluation.manifest import Item
+from facexray.evaluation.measure import Tally, measure
+from facexray.evaluation.report import write_report
+from facexray.evaluation.robustness import SWEEP, name_of
+from facexray.evaluation.scored import SCORES, ScoredFace
+from facexray.evaluation.scoring import Scored, Scorer
+from facexray.evaluation.sources import Source
+from facexray.evaluation.terminal import print_results
+from facexray.images import printable, write_bytes
 from facexray.provenance import provenance
-from facexray.runtime.model import BATCH, XrayModel
+from facexray.runtime.model import XrayModel
+
+UNDATED = ("made_by", "facexray_version", "commit", "settings")
+"""What of a run's provenance is the same when it is run again."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One scored frame."""
+def evaluate(
+    model: str,
+    data: Path,
+    out: Path,
+    store: Path | None = None,
+    robustness: bool = False,
+    settings: EvaluateConfig = EvaluateConfig(),
+) -> dict[str, Any]:
+    """Measure a model on a labelled data set: frame- and video-level AUC, AP, EER and more, with 95 % intervals.
 
-    video: str
-    """Key of the video: all frames that share it share its label."""
-    frame: str
-    label: int
-    """0 real, 1 fake."""
-    score: float
-    """Probability of fake: the highest of the frame's faces."""
-
-
-def evaluate(model: str, data: Path, out: Path, frames: int = 32) -> dict[str, Any]:
-    """Measure a model on labelled data: frame- and video-level AUC, AP and EER with 95 % intervals.
-
-    DATA is a folder with real/ and fake/, photographs and videos of any depth in them, or a blended set made by
-    blend, whose videos are its backgrounds. Each file counts as a video of its own. Files without a face, or that
-    cannot be read, are counted and left out. Writes results.json and scores.csv into OUT.
+    Files without a face, or that cannot be read, are counted and left out. Whatever was scored is kept in OUT: the
+    same command again goes on where a killed one stopped, and other settings of the numbers take seconds. Writes
+    results.json, scores.csv, report.html, tables.md, tables.tex and about.json into OUT.
 
     Args:
         model: A model's file, or the name of one that ships; "default" is the best of these.
-        data: The labelled folder, or the blended set.
+        data: The data set: a folder with real/ and fake/, a CSV file, a blended set made by blend, a face store whose
+            sources lie in real/ and fake/, or, with --protocol, a public data set as its authors distribute it.
         out: Folder for the results.
-        frames: Frames of a video, spread evenly over it.
+        store: A face store that prepare made of DATA's files: faces are taken from it, and nothing is decoded.
+        robustness: Score everything degraded as well: eight kinds at five strengths each, which takes 41 times as long.
+        settings: Which items are judged, and how.
 
     Returns:
         What results.json holds.
 
     Raises:
         ModelError: No such model, or not one that facexray exported.
-        SettingsError: No labelled data there, or of one class only.
-        StoreError: A blended set that is damaged or was never finished.
+        SettingsError: No labelled data there, or of one class only, or OUT cannot be written.
+        StoreError: A blended set or face store that is damaged, or a full disk.
     """
-    if frames < 1:
-        raise SettingsError(f"frames must be at least 1, got {frames}")
     data, out = Path(data), Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error
     loaded = XrayModel.load(model)
-    skipped: list[tuple[str, str]] = []
-    blended = is_blended_set(data)
-    scored = list(_score_blended(loaded, data) if blended else _score_folder(loaded, data, frames, skipped))
-    if {row.label for row in scored} != {0, 1}:
-        raise SettingsError(
-            f"{data}: needs real and fake images with faces; got {sum(row.label == 0 for row in scored)} real and "
-            f"{sum(row.label == 1 for row in scored)} fake frames ({len(skipped)} skipped)"
+    threshold = loaded.thresholds.fake_above if settings.threshold is None else settings.threshold
+    config = replace(settings, threshold=threshold)
+    steps = [step for kind in SWEEP.values() for step in kind] if robustness else []
+    clock = Clock()
+    with Cache(out, loaded.sha256) as cache:
+        opened = open_data(data, store and Path(store), config, cache, clock)
+        tally, sources = _score(opened, Scorer(loaded, cache, clock, steps), config, clock)
+        numbers = measure(tally, config, robustness)
+        made = provenance(
+            "evaluate", {"model": model, "data": data, "store": store, "robustness": robustness, **asdict(config)}
         )
-    results = {
-        **provenance("evaluate", {"model": model, "data": data, "frames": frames}),
-        "model": {"name": loaded.name, "sha256": loaded.sha256},
-        **_levels(scored),
-        "skipped": {"count": len(skipped), "reasons": dict(Counter(reason for _, reason in skipped))},
-        "skipped_files": [{"file": file, "reason": reason} for file, reason in skipped],
-    }
-    _write(out, results, scored)
-    _print(results)
+        results = _results(made, loaded, opened, numbers)
+        about = _about(made, clock)
+        _write(out, results, tally.rows, about)
+        write_report(out, results, tally.rows, _cases(loaded, tally.rows, sources), about)
+    print_results(results)
     return results
 
 
-def _score_blended(model: XrayModel, data: Path) -> Iterator[Scored]:
-    source = read_blended(data)
-    while views := list(islice(source, BATCH)):
-        scores = model.predict(np.stack([view.image for view in views])).scores
-        for view, score in zip(views, scores.tolist(), strict=True):
-            yield Scored(f"{LABELS[view.label]}/{view.background}", view.name, view.label, score)
+def _score(data: Data, scorer: Scorer, config: EvaluateConfig, clock: Clock) -> tuple[Tally, dict[str, Source]]:
+    """Score everything: the tally in the data's own order, whatever was known before, and each file's source."""
+    done: dict[int, Scored] = {}
+    places: dict[int, int] = {}
+    skipped: dict[int, tuple[Item, str]] = {}
+
+    def sources() -> Iterator[Source]:
+        for place, source in enumerate(data.sources([name_of(step) for step in scorer.steps])):
+            if isinstance(source, tuple):
+                skipped[place] = source
+                continue
+            places[id(source)] = place
+            yield source
+
+    with _progress() as progress:
+        task = progress.add_task("evaluating", total=data.count, speed=0.0)
+        for scored in scorer.score(sources()):
+            done[places.pop(id(scored.source))] = scored
+            speed = clock.frames / clock.elapsed
+            progress.update(task, completed=len(done) + len(skipped), speed=speed)
+    tally = Tally(config.faces)
+    for place in range(len(done) + len(skipped)):
+        if place in done:
+            tally.add(done[place])
+        else:
+            tally.skip(*skipped[place])
+    tally.skipped += data.missing
+    return tally, {printable(file): scored.source for scored in done.values() for file in scored.item.files}
 
 
-def _score_folder(model: XrayModel, data: Path, frames: int, skipped: list[tuple[str, str]]) -> Iterator[Scored]:
-    if not data.is_dir():
-        raise SettingsError(f"{data}: no such folder, and no blended set")
-    if next(data.glob("fake/*/recipe.json"), None):
-        raise StoreError(f"{data}: a blended set whose manifest.json is gone; put it back, or make the set again")
-    detector = Detector(model, frames)
-    for label, name in enumerate(LABELS):
-        folder = data / name
-        if not folder.is_dir():
-            raise SettingsError(f"{data}: no folder {name}/ in it; put real images in real/ and fake ones in fake/")
-        found = find_sources([folder])
-        skipped += [(printable(path), reason) for path, reason in found.unreadable]
-        console = Console(stderr=True)
-        for result in detector.images(track(found.files, f"scoring {name}", console=console, transient=True)):
-            scores = [(frame.index, frame.score) for frame in result.frames if frame.score is not None]
-            if result.error or not scores:
-                skipped.append((result.source, result.reason if not scores else "cut off: judged by what was there"))
-            video = result.source.removeprefix(printable(data)).lstrip("/\\")
-            yield from (Scored(video, str(index), label, score) for index, score in scores)
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("evaluating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:.1f} frames/s, left:"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
 
 
-def _levels(scored: list[Scored]) -> dict[str, Any]:
-    """The metrics of frames and of videos; both intervals resample videos, since a video's frames are alike."""
-    videos, labels = [row.video for row in scored], [row.label for row in scored]
-    scores = [row.score for row in scored]
-    names, video_labels, video_scores = pool_by_video(videos, labels, scores)
+def _results(made: dict[str, Any], model: XrayModel, data: Data, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What results.json holds: the same, to the byte, for the same data, model and settings."""
+    methods = numbers.pop("methods")
     return {
-        "frame_level": _numbers(labels, scores, videos),
-        "video_level": _numbers(video_labels, video_scores, [str(name) for name in names]),
+        **{name: made[name] for name in UNDATED},
+        "model": {"name": model.name, "sha256": model.sha256, "thresholds": asdict(model.thresholds)},
+        "data": {**data.facts, "methods": methods},
+        **numbers,
     }
 
 
-def _numbers(labels: list[int], scores: list[float], videos: list[str]) -> dict[str, Any]:
-    numbers: dict[str, Any] = {"real": labels.count(0), "fake": labels.count(1)}
-    for name, metric in METRICS.items():
-        low, high = bootstrap(metric, labels, scores, groups=videos)
-        numbers[name] = {"value": metric(labels, scores), "low_95": low, "high_95": high}
-    return numbers
+def _about(made: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    versions = {"numpy": np.__version__, "opencv": cv2.__version__, "onnxruntime": onnxruntime.__version__}
+    return {**made, "versions": {**versions, "pyav": av.__version__}, "frames": clock.frames, "speed": clock.speed()}
 
 
-def _write(out: Path, results: dict[str, Any], scored: list[Scored]) -> None:
+def _cases(model: XrayModel, rows: Sequence[ScoredFace], sources: dict[str, Source]) -> list[Case]:
+    """The faces that the report shows, looked at once more: views and X-rays are not kept while scoring."""
+    cases = []
+    for row in choose_cases(rows):
+        looks = (look for look in sources[row.file].looks() if look.index == row.frame)
+        view = next(view for look in looks for view in look.views if view.face == row.face)
+        image = view.patch.view()
+        title = f"{row.method}/{row.video}, frame {row.frame}"
+        truth = None if view.mask is None else face_xray(view.mask)
+        xray = model.predict(image[None]).xrays[0]
+        cases.append(Case(title, row.label, row.scores["class"], image, xray, truth))
+    return cases
+
+
+def _write(out: Path, results: dict[str, Any], rows: Sequence[ScoredFace], about: dict[str, Any]) -> None:
     table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["video", "frame", "label", "score"])
-    writer.writerows([row.video, row.frame, row.label, f"{row.score:.6f}"] for row in scored)
+    writer = csv.writer(table, lineterminator="\n")
+    names = ("dataset", "method", "video", "split", "compression", "file", "frame", "face", "label")
+    writer.writerow([*names, "overlap", *SCORES])
+    for row in rows:
+        overlap = "" if row.overlap is None else f"{row.overlap:.4f}"
+        scores = (f"{row.scores[score]:.9g}" for score in SCORES)
+        writer.writerow([*(printable(getattr(row, name)) for name in names), overlap, *scores])
     try:
         write_bytes(out / "scores.csv", table.getvalue().encode())
-        write_bytes(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
+        write_bytes(out / "results.json", _json(results))
+        write_bytes(out / "about.json", _json(about))
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error})") from error
+        raise StoreError(
+            f"{out}: cannot be written ({error.strerror}); free space and run the same command again: what was scored "
+            "is kept"
+        ) from error
 
 
-def _print(results: dict[str, Any]) -> None:
-    table = Table("level", "real", "fake", *METRICS, title=f"{results['model']['name']}")
-    for level in ("frame_level", "video_level"):
-        numbers = results[level]
-        cells = [f"{n['value']:.3f} [{n['low_95']:.3f}–{n['high_95']:.3f}]" for n in map(numbers.get, METRICS)]
-        table.add_row(level.replace("_", "-"), str(numbers["real"]), str(numbers["fake"]), *cells)
-    console = Console()
-    console.print(table)
-    if results["skipped"]["count"]:
-        console.print(f"skipped {results['skipped']['count']}: {results['skipped']['reasons']}", markup=False)
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"

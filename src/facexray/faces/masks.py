@@ -104,7 +104,12 @@ class MaskFolder:
             MediaError: There is none, or more than one.
         """
         path = self.find(source)
-        return SourceMasks(path, read_video(path, stride=stride or 1) if is_video(path) else _photograph(path))
+        return open_masks(path, stride)
+
+
+def open_masks(path: Path, stride: int | None) -> SourceMasks:
+    """The masks in a file, a photograph or a video; see `MaskFolder.open`."""
+    return SourceMasks(path, read_video(path, stride=stride or 1) if is_video(path) else _photograph(path))
 
 
 class SourceMasks:
@@ -128,7 +133,7 @@ class SourceMasks:
         Raises:
             MediaError: The mask is missing, unreadable, or of another shape than the frame.
         """
-        mask = self._of(frame)
+        mask = self.of(frame)
         x0, y0, x1, y1 = (max(0, round(float(value))) for value in box)
         within = mask[y0 : y1 + 1, x0 : x1 + 1]
         if np.count_nonzero(within > 127) <= MIN_COVER * within.size:
@@ -136,8 +141,15 @@ class SourceMasks:
         cut = cut_crop(mask, square)
         return COVERED if cut.min() > 127 else cut
 
-    def _of(self, frame: Frame) -> Mask:
-        """The mask of a frame, in its size."""
+    def of(self, frame: Frame) -> Mask:
+        """The mask of a frame, in its size.
+
+        Args:
+            frame: Of the source; never one before that of an earlier call.
+
+        Raises:
+            MediaError: The mask is missing, unreadable, or of another shape than the frame.
+        """
         if self._index < frame.index:
             self._mask = _fit(binarise(self._read(frame.index)), frame, self._path)
         return self._mask

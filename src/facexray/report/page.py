@@ -9,12 +9,16 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from facexray.detection import WORTH
+from facexray.detection.verdict import WORTH
 from facexray.images import RGB, encode_image, shrink, write_bytes
 from facexray.runtime.model import XrayModel
 
 PICTURE_SIDE = 480
 """Longer side in pixels of a page's pictures."""
+
+
+Cell = str | tuple[str, str]
+"""Text; or a number and what stands small below it, such as its interval."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,9 @@ class Table:
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
+    folded: bool = False
+    """Whether only the caption shows until it is asked for the rest."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,45 @@ class Card:
     lines: Sequence[str] = ()
     pictures: Sequence[tuple[str, str]] = ()
     """(caption, `data_uri` of the picture)."""
+    drawings: Sequence[Drawing] = ()
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of the legend of drawings: a line's name and look."""
+
+    label: str
+    colour: str
+    dashes: Sequence[float] = ()
+    """Lengths of line and gap, in widths of the line."""
+    width: float = 1.5
+
+    @property
+    def dash_array(self) -> str:
+        """The dashes as SVG writes them."""
+        return " ".join(f"{length * self.width:g}" for length in self.dashes)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure drawn by facexray."""
+
+    svg: str
+    """An SVG element. It goes into the page as it is, so no text of a user's may be in it unescaped."""
+    caption: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a long report under its own heading."""
+
+    heading: str
+    text: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    legend: Sequence[Key] = ()
+    drawings: Sequence[Drawing] = ()
+    cards: Sequence[Card] = ()
 
 
 @dataclass(frozen=True)
@@ -44,8 +89,11 @@ class Page:
 
     title: str
     lead: str
+    headline: Sequence[tuple[str, str]] = ()
+    """The few numbers that matter most, each with what it is."""
     tables: Sequence[Table] = ()
     cards: Sequence[Card] = ()
+    sections: Sequence[Section] = ()
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
     """Names and values for the page's foot: model, settings, versions."""
 

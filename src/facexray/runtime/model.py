@@ -1,20 +1,20 @@
-"""An X-ray model behind one call, on ONNX Runtime."""
+"""An X-ray model behind one call, on any of the engines."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from facexray.errors import ModelError
 from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, VIEW_SIZE
+from facexray.runtime.engines import EngineName, load_engine
+from facexray.runtime.metadata import read_metadata
 from facexray.runtime.weights import DEFAULT, SHA256, shipped_path
 
 METADATA_KEY = "facexray"
@@ -44,24 +44,24 @@ class Thresholds:
 
 
 class XrayModel:
-    """A trained model. `XrayModel.load()` gives the one that ships."""
+    """A trained model. `XrayModel.load()` gives the one that ships. Not to be shared between threads."""
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, engine: EngineName = "onnxruntime", path: Path | None = None) -> None:
         """Load a model from the bytes of an ONNX file.
+
+        Args:
+            data: The file's bytes.
+            name: What errors and reports call the model.
+            engine: What runs it; see `load`.
+            path: The file; the engine torch reads the weights beside it.
 
         Raises:
             ModelError: Not ONNX, not exported by facexray, or trained with another crop convention.
+            MissingExtraError: The engine is not installed.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        options.log_severity_level = 3
+        metadata = read_metadata(data, name)
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises its own unrelated exceptions
-            first_line = str(error).splitlines()[0]
-            raise ModelError(f"{name}: not an ONNX model that can be loaded ({first_line})") from error
-        try:
-            self.card: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+            self.card: dict[str, Any] = json.loads(metadata[METADATA_KEY])
             convention = self.card["convention"]
             self.thresholds = Thresholds(**self.card["thresholds"])
         except (KeyError, TypeError, ValueError) as error:
@@ -71,15 +71,26 @@ class XrayModel:
             ) from error
         if convention != CONVENTION:
             raise ModelError(f"{name}: was trained on faces cut as {convention}; this version cuts {CONVENTION}")
+        self._engine = load_engine(engine, data, name, path, self.card)
+        self.engine = f"{self._engine.name}, {self._engine.precision}"
+        """What runs it, for reports: the engine and the precision in which it computes."""
         self.name = name
         self.sha256 = hashlib.sha256(data).hexdigest()
 
     @classmethod
-    def load(cls, model: str | Path = "default") -> XrayModel:
+    def load(cls, model: str | Path = "default", engine: EngineName = "onnxruntime") -> XrayModel:
         """Load a model by the path of its file, or by the name of one that ships.
+
+        Args:
+            model: The file, or the name.
+            engine: What runs it. onnxruntime, which is always there, computes in fp32, on a GPU where its CUDA
+                provider is installed and finds one; openvino computes in bf16 where the CPU does, else in fp32; torch
+                runs the weights that stand beside the file as .safetensors. auto is openvino where it is installed,
+                else onnxruntime. Their results agree within `facexray.runtime.engines.TOLERANCE`.
 
         Raises:
             ModelError: No such model, or not ours, or a shipped file that was changed.
+            MissingExtraError: The engine is not installed.
         """
         name = DEFAULT if str(model) == "default" else str(model)
         path = shipped_path(name) if name in SHA256 else Path(model)
@@ -88,18 +99,18 @@ class XrayModel:
         except OSError as error:
             known = ", ".join(["default", *SHA256])
             raise ModelError(f"{model}: no such model ({error.strerror}); name a file, or one of: {known}") from error
-        loaded = cls(data, name if name in SHA256 else path.name)
-        if name in SHA256 and loaded.sha256 != SHA256[name]:
+        if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
             raise ModelError(f"{path}: is not the file that was shipped (its SHA-256 differs); install facexray again")
-        return loaded
+        return cls(data, name if name in SHA256 else path.name, engine, path)
 
     def predict(self, views: NDArray[np.uint8]) -> Prediction:
         """Score views (N, 256, 256, 3) uint8 RGB, and predict their Face X-rays."""
         scores = [np.zeros(0, np.float32)]
         xrays = [np.zeros((0, VIEW_SIZE, VIEW_SIZE), np.float32)]
         for start in range(0, len(views), BATCH):
-            batch = np.ascontiguousarray(views[start : start + BATCH].transpose(0, 3, 1, 2), np.float32) / 255
-            xray, score = self._session.run(["xray", "score"], {"views": batch})
+            batch = np.ascontiguousarray(views[start : start + BATCH].transpose(0, 3, 1, 2), np.float32)
+            batch /= 255
+            xray, score = self._engine.run(batch)
             xrays.append(xray)
             scores.append(score)
         return Prediction(np.concatenate(scores), np.concatenate(xrays))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facexray.blending.config import weights_of
-from facexray.detection import WORTH
+from facexray.detection.verdict import WORTH
 
 TEXT = """# {name}
 
@@ -29,6 +29,7 @@ Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`
 | validated on | {validation_faces} real faces of people not trained on, and forgeries blended from them |
 | made by | `{made_by}`, version {version}, commit `{commit}`, {date}, {machine} |
 | licence | {licence}, of the weights; the photographs keep their own |
+| calibration | {calibration} |
 | thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell |
 
 ## Scores on the validation sets, with 95 % intervals over their faces
@@ -83,6 +84,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         date=card["date"],
         machine=card["machine"],
         licence=card["licence"],
+        calibration=_calibration(card["calibration"]),
         **card["thresholds"],
         **card["xray"],
         scores=_scores(card["validation"]),
@@ -105,6 +107,15 @@ def _taught_by(teacher: dict[str, Any] | None) -> str:
         f"(commit `{teacher['commit']}`, iteration {teacher['iteration']}, "
         f"validation AUC {teacher['validation']['auc_degraded']:.3f})"
     )
+
+
+def _calibration(calibration: dict[str, float] | None) -> str:
+    if calibration is None:
+        return "none: the score is pooled from the X-ray"
+    return (
+        "the score's logit × {scale:.3f} + {shift:.3f}, fitted on the validation sets, half of whose images are fake; "
+        "expected calibration error {ece_before:.3f} before, {ece_after:.3f} after, on people whom the fit had not seen"
+    ).format(**calibration)
 
 
 def _scores(validation: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from facexray.errors import ModelError
 from facexray.faces.crop import VIEW_SIZE
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
-from facexray.metrics import METRICS, ap, bootstrap
+from facexray.metrics.classification import METRICS, ap
+from facexray.metrics.summary import summary
 from facexray.provenance import provenance
 from facexray.runtime.model import CONVENTION, METADATA_KEY, Prediction, XrayModel
+from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model, save_model
 from facexray.training.config import RunConfig
@@ -31,6 +35,7 @@ from facexray.training.validation import validation_sets
 
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
+Scores = NDArray[np.float32] | list[float]
 FALSE_POSITIVE_RATE = 0.05
 """Share of validation reals above the threshold for fake."""
 FALSE_NEGATIVE_RATE = 0.1
@@ -55,12 +60,15 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
     sets = {name: _samples(pairs) for name, pairs in _validation_sets(card, val_store).items()}
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     data, draft = draft_model(net, out.name)
-    check_agreement(net, draft, _images(next(iter(sets.values()))[:4]))
     predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
-    by_label: tuple[list[float], list[float]] = ([], [])
-    for name, samples in sets.items():
-        for sample, score in zip(samples, predictions[name].scores.tolist(), strict=True):
-            by_label[sample.label].append(score)
+    everything = list(chain.from_iterable(sets.values()))
+    labels = np.array([sample.label for sample in everything])
+    calibration = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
+    if calibrate(net, calibration):
+        data, draft = draft_model(net, out.name)
+        predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    check_agreement(net, draft, _images(everything[:4]))
+    scores = _all_scores(predictions)
     card = {
         **card,
         **{part: without_folders(card[part]) for part in ("settings", "data", "teacher") if part in card},
@@ -69,7 +77,8 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
         "licence": licence,
         "convention": CONVENTION,
         "opset": _opset(data),
-        "thresholds": _thresholds(*by_label),
+        "calibration": asdict(calibration) if net.class_head else None,
+        "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
         "validation": {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()},
         "xray": _localisation(sets["clean"], predictions["clean"]),
         "exported": without_folders(provenance("export", {"run": run, "out": out})),
@@ -80,6 +89,32 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
     write_bytes(out.with_suffix(".md"), card_text(card, data).encode())
     write_bytes(out, data)  # last: where it stands, the others do too
     return card
+
+
+def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None) -> Path:
+    """Write the int8 copy of an exported run beside it; see `facexray.training.command.export`."""
+    from facexray.training.quantize import calibration_views, check_drop, quantize
+
+    out = exported.with_suffix(".int8.onnx")
+    own_card, data = load_model(run)[1], exported.read_bytes()
+    card = XrayModel(data, exported.name).card
+    views = calibration_views(own_card, store)
+    quantised = quantize(data, views)
+    draft = XrayModel(_with_card(quantised, card), out.name)
+    sets = {name: _samples(pairs) for name, pairs in _validation_sets(own_card, val_store).items()}
+    predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    labels, scores = np.array([s.label for samples in sets.values() for s in samples]), _all_scores(predictions)
+    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
+    print(f"int8: {check_drop(card['validation'], validation, exported)}")
+    own = {
+        "name": out.stem,
+        "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
+        "validation": validation,
+        "xray": _localisation(sets["clean"], predictions["clean"]),
+        "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
+    }
+    write_bytes(out, _with_card(quantised, {**card, **own}))
+    return out
 
 
 def without_folders(value: Any) -> Any:
@@ -172,7 +207,11 @@ def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, 
     return validation_sets(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
 
 
-def _thresholds(real: list[float], fake: list[float]) -> dict[str, float]:
+def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:
+    return np.concatenate([prediction.scores for prediction in predictions.values()])
+
+
+def _thresholds(real: Scores, fake: Scores) -> dict[str, float]:
     fake_above = float(np.quantile(real, 1 - FALSE_POSITIVE_RATE))
     real_below = float(np.quantile(fake, FALSE_NEGATIVE_RATE))
     return {"real_below": round(min(real_below, fake_above), 4), "fake_above": round(fake_above, 4)}
@@ -180,11 +219,11 @@ def _thresholds(real: list[float], fake: list[float]) -> dict[str, float]:
 
 def _measures(samples: list[Sample], scores: NDArray[np.float32]) -> dict[str, Any]:
     labels, faces = [sample.label for sample in samples], [sample.recipe.background for sample in samples]
+    numbers = summary(labels, scores, faces)
     measures: dict[str, Any] = {"images": len(labels)}
-    for name, metric in METRICS.items():
-        interval = bootstrap(metric, labels, scores, groups=faces)
-        measures[name] = round(metric(labels, scores), 4)
-        measures[f"{name}_95"] = [round(value, 4) for value in interval]
+    for name in METRICS:
+        measures[name] = round(numbers[name]["value"], 4)
+        measures[f"{name}_95"] = [round(numbers[name][end], 4) for end in ("low_95", "high_95")]
     return measures
 
 

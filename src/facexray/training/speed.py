@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +19,7 @@ from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
 from facexray.training.renderer import BatchRenderer
 from facexray.training.schedule import make_optimizer
-from facexray.workers import keep_memory
+from facexray.workers import granted_cores, keep_memory
 
 ROUNDS = 5
 """Times that the best setting and the baseline take turns, so that a busy machine slows both."""
@@ -80,7 +79,7 @@ def measure(store: FaceStore, network: NetworkConfig, batch_size: int | None) ->
     keep_memory()
     pairs, cuda = BlendedPairs(BlendConfig(), store, None, seed=0), torch.cuda.is_available()
     sizes = (batch_size,) if batch_size else CUDA_BATCHES if cuda else CPU_BATCHES
-    workers = max(1, (os.cpu_count() or 1) - 1) if cuda else 1
+    workers = max(1, granted_cores() - 1) if cuda else 1
     best, baseline = _best(pairs, network, sizes[0]), Trainee(network, "32-true", torch.contiguous_format)
     return [
         {"batch_size": size, "renderer": renderer, "workers": workers, **_in_turns(best, baseline, batches, size)}

@@ -17,7 +17,7 @@ from facexray.blending.hull import HULLS
 from facexray.blending.sheet import as_grey, picture_grid
 from facexray.faces.store import FaceStore
 from facexray.images import write_image
-from facexray.metrics import auc
+from facexray.metrics.classification import auc
 from facexray.training.config import OptimConfig
 from facexray.training.datasets import BlendedPairs, Pair, collate
 from facexray.training.losses import face_xray_loss

@@ -1,0 +1,1 @@
+"""Detection: photograph or video → faces → Face X-rays → verdicts."""

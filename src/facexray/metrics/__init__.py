@@ -1,0 +1,1 @@
+"""Numbers of labelled scores, with bootstrap intervals over videos; points of curves; localisation of X-rays."""
