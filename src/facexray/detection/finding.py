@@ -15,7 +15,7 @@ from facexray.faces.crop import Square, cut_crop, cut_view
 from facexray.faces.detector import DetectedFace, FaceDetector
 from facexray.images import RGB, UNFORESEEN, Frame, printable
 
-SEARCH_S = 1.0
+SEARCH_S = 2.0
 """How often a video's whole frame is searched at all scales; between, faces are found again at their own scale."""
 
 
