@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from facexray.faces.store import FaceStore
 from facexray.images import printable
 
 
+HELD = 1000
+"""Crops after which the shards that they came from are let go: about 300 MB."""
+
+
 @dataclass
 class StoreReader:
     """Takes the faces of items from a face store."""
@@ -29,6 +33,7 @@ class StoreReader:
     cache: Cache
     clock: Clock
     min_face: int
+    _read: int = field(default=0, init=False)
 
     @cached_property
     def _faces(self) -> dict[str, list[int]]:
@@ -63,6 +68,10 @@ class StoreReader:
             return []
 
     def _looks(self, rows: list[tuple[int, int]], item: Item) -> Iterator[Look]:
+        self._read += len(rows)
+        if self._read > HELD:
+            self._read = 0
+            self.store.release()
         frames: dict[int, list[int]] = defaultdict(list)
         for position, index in rows:
             frames[position if len(item.files) > 1 else self.store[index].frame].append(index)

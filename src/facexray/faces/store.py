@@ -194,6 +194,10 @@ class FaceStore:
             )
         return self._pixels(index, "masks")
 
+    def release(self) -> None:
+        """Unmap the shards: whoever reads a store from end to end would else hold all of it in memory."""
+        self._shards.clear()
+
     def _pixels(self, index: int, name: str) -> NDArray[np.uint8]:
         shard, row = self._places[index]
         try:
