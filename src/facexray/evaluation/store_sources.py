@@ -20,7 +20,6 @@ from facexray.evaluation.sources import Look, Source, View, usable
 from facexray.faces.store import FaceStore
 from facexray.images import printable
 
-
 HELD = 1000
 """Crops after which the shards that they came from are let go: about 300 MB."""
 
