@@ -237,15 +237,13 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
                 wanted = set(range(0, total, stride))
             else:
                 wanted = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
-            cut_off = f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing"
             try:
                 yield from _decode_wanted(container, wanted)
-            except av.FFmpegError as error:  # half a frame at the end, which some decoders conceal
-                if total < stream.frames:
-                    raise MediaError(cut_off) from error
-                raise
+            except av.FFmpegError:  # half a frame at the end, which some decoders conceal
+                if total >= stream.frames:
+                    raise
             if total < stream.frames:
-                raise MediaError(cut_off)
+                raise MediaError(f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing")
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
