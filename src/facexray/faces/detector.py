@@ -24,7 +24,7 @@ LARGE_FACE = 0.2
 """A face that covers this share of the image's longer side makes fine passes needless."""
 SMALL_FACE_PX = 48
 """Where the first fine pass finds only faces larger than this, in its own pixels, there is no second."""
-FOLLOWED_PX = 64
+FOLLOWED_PX = 40
 """Longer side that a face of known size gets when the image is shrunk after it."""
 MIN_SIDE = 32
 """Shorter images are no place for a face, and YuNet's pyramid breaks on them."""
