@@ -33,7 +33,7 @@ AUC 0.95, 0.86, 0.64 and 0.52. At 0.22, 98 % of the second kind are judged, and 
 MAX_YAW_DEG = 60.0
 """Turn of the head to a side, over which a face is not judged: the training photographs hold none beyond it."""
 NOSE_DEPTH = 0.47
-"""How far the nose's tip stands before the eyes, over the eyes' distance: the median over three-quarter portraits."""
+"""How far the nose's tip stands before the eyes, over the eyes' distance: the median of three portraits in three-quarter view."""
 
 
 def verdict_of_score(score: float, thresholds: Thresholds) -> tuple[Verdict, str]:
