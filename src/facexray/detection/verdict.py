@@ -23,7 +23,7 @@ WORTH = (
 MIN_FACE_PX = 48
 """Longer side of a face's box in pixels, under which it is not judged.
 
-The default model on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real
+The default model's predecessor on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real
 ones 4 % are called fake at 200 px, 5 % at 64, 8 % at 48, 16 % at 40, 51 % at 32."""
 MIN_SHARPNESS = 0.22
 """`sharpness` under which a face is not judged.

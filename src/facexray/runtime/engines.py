@@ -16,10 +16,7 @@ from facexray.workers import granted_cores
 EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 """The engines by name; auto is OpenVINO where it is installed, else ONNX Runtime."""
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.2}
-"""Largest difference of a score, and of an X-ray's pixel, from those of ONNX Runtime on a CPU, by precision.
-
-In bf16 that is rare: over a validation set, scores differ by less than 0.01 in the mean, and AUC by less than 0.001.
-"""
+"""Largest difference of a score, and of an X-ray's pixel, from those of ONNX Runtime on a CPU, by precision."""
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """X-rays (N, 256, 256) and scores (N,)."""
