@@ -23,8 +23,8 @@ WORTH = (
 MIN_FACE_PX = 48
 """Longer side of a face's box in pixels, under which it is not judged.
 
-The default model's predecessor on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real
-ones 4 % are called fake at 200 px, 5 % at 64, 8 % at 48, 16 % at 40, 51 % at 32."""
+The default model's predecessor on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again:
+of the real ones 4 % are called fake at 200 px, 5 % at 64, 8 % at 48, 16 % at 40, 51 % at 32."""
 MIN_SHARPNESS = 0.22
 """`sharpness` under which a face is not judged.
 
@@ -33,7 +33,7 @@ AUC 0.95, 0.86, 0.64 and 0.52. At 0.22, 98 % of the second kind are judged, and 
 MAX_YAW_DEG = 60.0
 """Turn of the head to a side, over which a face is not judged: the training photographs hold none beyond it."""
 NOSE_DEPTH = 0.47
-"""How far the nose's tip stands before the eyes, over the eyes' distance: the median of three portraits in three-quarter view."""
+"""How far the nose's tip stands before the eyes, over the eyes' distance: the median of three portraits."""
 
 
 def verdict_of_score(score: float, thresholds: Thresholds) -> tuple[Verdict, str]:
