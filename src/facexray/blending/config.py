@@ -111,15 +111,15 @@ class BlendConfig:
     degradations: dict[str, Chance] = field(
         default_factory=lambda: {
             "shading": Chance(0.3, 0, 0.35),
-            "blur": Chance(0.1, 0.3, 1.5),
+            "blur": Chance(0.15, 0.3, 2),
             "sharpen": Chance(0.15, 0, 1.5),
             "resample": Chance(0.5, 0.25, 1.0),
-            "gaussian_noise": Chance(0.1, 0.5, 6),
+            "gaussian_noise": Chance(0.2, 0.5, 12),
             "brightness": Chance(0.3, -40, 40),
             "contrast": Chance(0.3, 0.65, 1.4),
             "hue": Chance(0.1, -12, 12),
             "saturation": Chance(0.15, 0.5, 1.5),
-            "h264": Chance(0.05, 15, 36),
+            "h264": Chance(0.2, 15, 40),
             "jpeg": Chance(0.5, 30, 100),
         }
     )
