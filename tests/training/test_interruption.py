@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import yaml
 
 from facexray.provenance import plain
 from facexray.training.checkpoint import load_checkpoint
+from facexray.training.command import train
 
 COMMAND = [str(Path(sys.executable).with_name("facexray")), "train"]  # several processes start it again by its name
 
@@ -99,18 +101,24 @@ def test_a_signal_saves_and_stops(number, status, start, tiny, tiny_run, tmp_pat
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["resumed_at"] == reached
 
 
-def test_two_processes_learn_what_one_does(start, tiny, tiny_run, tmp_path):
-    """The same losses and weights: batches are shared out, gradients averaged, BatchNorm's statistics are of both."""
-    out = tmp_path / "run"
-    status, said = ends(start(out, "--run.devices", "2"))
+def test_two_processes_learn_what_one_does(start, tiny, tmp_path):
+    """The same losses and weights: batches are shared out, gradients averaged, BatchNorm's statistics are of both.
+
+    With the paper's class head, whose gradient rounding changes little; the maximum in the features head may go over
+    to another place that is all but equal.
+    """
+    network = {"network": replace(tiny["network"], class_head="paper")}
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    train(out=alone, **{**tiny, **network})
+    status, said = ends(start(both, "--run.devices", "2", **network))
     assert status == 0, said
-    alone, both = (rows_of(run / "log.csv") for run in (tiny_run, out))
-    assert [row["iteration"] for row in both] == [row["iteration"] for row in alone]
-    one, two = (load_checkpoint(run / "last.ckpt")["net"] for run in (tiny_run, out))
+    logs = [rows_of(run / "log.csv") for run in (alone, both)]
+    assert [row["iteration"] for row in logs[0]] == [row["iteration"] for row in logs[1]]
+    one, two = (load_checkpoint(run / "last.ckpt")["net"] for run in (alone, both))
     apart = torch.cat([(two[name] - weight).abs().flatten().float() for name, weight in one.items()])
     # Adam's first steps are ± lr: where a gradient is 0 but for rounding, a weight may go either way.
-    assert (apart > 1e-4).float().mean() < 1e-3
-    assert apart.mean() < 1e-5
-    for row, other in zip(alone, both, strict=True):
+    assert (apart > 1e-4).float().mean() < 1e-4
+    assert apart.mean() < 1e-6
+    for row, other in zip(*logs, strict=True):
         for loss in ("xray_excess", "class_loss"):
-            assert float(other[loss]) == pytest.approx(float(row[loss]), rel=1e-3, abs=1e-4)
+            assert float(other[loss]) == pytest.approx(float(row[loss]), rel=1e-4, abs=1e-5)
