@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from facexray.blending.command import blend
 from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.evaluation.cache import NAME
 from facexray.evaluation.command import evaluate
+from facexray.evaluation.compare import compare
 from facexray.evaluation.config import EvaluateConfig
 from facexray.faces.prepare import prepare
 from facexray.images import read_image, write_image
@@ -170,6 +172,19 @@ def test_a_blended_set_is_located_by_its_own_masks(blended, tmp_path):
     before = {name: (tmp_path / "out" / name).read_bytes() for name in ("results.json", "scores.csv")}
     evaluate(MODEL, blended, tmp_path / "out")
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in before}
+
+
+def test_blended_sets_of_one_name_are_told_apart(blended, store, tmp_path):
+    """Moved, a set is what it was; blended with another seed, it is not, though its backgrounds bear the same names."""
+    moved = shutil.copytree(blended, tmp_path / "moved" / "set")
+    other = blend(store.path, 24, tmp_path / "other" / "set", seed=2)
+    sets = {"first": blended, "moved": moved, "other": other}
+    for name, path in sets.items():
+        evaluate(MODEL, path, tmp_path / name / "out")
+    first, moved, other = (tmp_path / name / "out" / "results.json" for name in sets)
+    assert compare(first, moved)["frame_level"]["overall"]["difference"] == 0
+    with pytest.raises(SettingsError, match="of other data: set_sha256 is"):
+        compare(first, other)
 
 
 def quick(model, views):

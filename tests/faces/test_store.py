@@ -103,7 +103,7 @@ def test_store_says_how_it_was_made(tmp_path):
 
 
 def test_a_store_has_one_writer_at_a_time_and_keeps_every_run(tmp_path):
-    with StoreWriter(tmp_path / "s", {"run": 1}), pytest.raises(StoreError, match="another prepare"):
+    with StoreWriter(tmp_path / "s", {"run": 1}), pytest.raises(StoreError, match="another facexray prepare"):
         StoreWriter(tmp_path / "s", {"run": 2})
     with StoreWriter(tmp_path / "s", {"run": 3}):
         pass

@@ -21,8 +21,8 @@ from facexray.provenance import provenance
 Video = tuple[str, str, str]
 """(dataset, method, video)."""
 LEVELS = {"frame_level": "frames", "video_level": "videos"}
-SAME = ("protocol", "split", "compression")
-"""What results.json says of the data, and two evaluations must share."""
+SAME = ("protocol", "split", "compression", "set_sha256")
+"""What results.json says of the data, and two evaluations must share; the last is known of blended sets alone."""
 NAMED = 5
 """How many of the videos that only one scored, or that differ, are named."""
 

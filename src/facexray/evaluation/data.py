@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facexray.blending.writers import is_blended_set
+from facexray.blending.writers.manifest import identity
 from facexray.blending.writers.reader import about_set
 from facexray.errors import SettingsError
 from facexray.evaluation.cache import Cache
@@ -58,8 +61,10 @@ def open_data(data: Path, store: Path | None, config: EvaluateConfig, cache: Cac
         kind = "a blended set" if blended else "a face store"
         raise SettingsError(f"{data}: is {kind} itself; leave out --store {store}")
     if blended:
-        count = about_set(data)[1]["settings"]["count"]
-        facts = _facts("blended", "blended set", config, count)
+        about = about_set(data)[1]
+        count = about["settings"]["count"]
+        drawn = hashlib.sha256(json.dumps(identity(about), sort_keys=True).encode()).hexdigest()
+        facts = _facts("blended", "blended set", config, count) | {"set_sha256": drawn}
         return Data(facts, count, [], lambda steps: blended_sources(data, cache, clock, steps))
     if own_store:
         crops = FaceStore(data)

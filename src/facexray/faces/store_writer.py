@@ -221,7 +221,9 @@ def _lock(path: Path) -> IO[bytes]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StoreError(f"{path}: another prepare is writing this store; wait for it to end") from error
+            raise StoreError(
+                f"{path}: another facexray prepare or identify is writing here; wait for it to end"
+            ) from error
     return file
 
 

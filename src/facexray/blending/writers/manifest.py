@@ -166,7 +166,7 @@ def _hold(lock: IO[bytes], out: Path) -> None:
 
 
 def _check_same(out: Path, recorded: dict[str, Any], about: dict[str, Any]) -> None:
-    there, wanted = _identity(recorded), _identity(about)
+    there, wanted = identity(recorded), identity(about)
     other = [
         f"{name} {there.get(name)!r}, now {wanted.get(name)!r}"
         for name in sorted(there.keys() | wanted.keys())
@@ -179,7 +179,7 @@ def _check_same(out: Path, recorded: dict[str, Any], about: dict[str, Any]) -> N
         )
 
 
-def _identity(about: dict[str, Any]) -> dict[str, Any]:
+def identity(about: Mapping[str, Any]) -> dict[str, Any]:
     """What two sets must share to hold the same bytes: the place of the store is not among it."""
     names = ("facexray_version", "numpy_version", "opencv_version", "store_sha256")
     settings = json.loads(json.dumps(about["settings"]))  # tuples become lists, as they did in the manifest's file
