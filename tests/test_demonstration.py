@@ -24,6 +24,19 @@ def test_results_hold_originals_and_forgeries_of_both_kinds(out):
     assert results["seconds"]
 
 
+def test_says_how_often_it_is_wrong(tmp_path, capsys):
+    out = demo(tmp_path / "demo")
+    items = json.loads((out / "results.json").read_text())["items"]
+    truths = ["fake" if item["label"] else "real" for item in items]
+    right = sum(item["verdict"] == truth for item, truth in zip(items, truths, strict=True))
+    unsure = sum(item["verdict"] == "cannot tell" for item in items)
+    tally = f"Of 10 verdicts {right} are right, {10 - right - unsure} wrong, {unsure} cannot tell."
+    said, page = capsys.readouterr().out, (out / "report.html").read_text(encoding="utf-8")
+    assert tally in said
+    assert tally in page
+    assert said.count(": wrong") == page.count(": wrong") == 10 - right - unsure
+
+
 def test_forgeries_are_of_one_into_the_other_and_into_themselves(out):
     for item in json.loads((out / "results.json").read_text())["items"]:
         recipe = item["recipe"]
@@ -35,7 +48,7 @@ def test_forgeries_are_of_one_into_the_other_and_into_themselves(out):
 
 def test_pictures_page_and_store_are_there(out):
     assert len(list((out / "pictures").iterdir())) == 10 * 6
-    assert Image.open(out / "overview.png").size == (6 * 164, 24 + 10 * 164)
+    assert Image.open(out / "overview.png").size == (6 * 164, 24 + 10 * 184)
     assert "What a verdict is worth" in (out / "report.html").read_text(encoding="utf-8")
     assert len(FaceStore(out / "store")) == 2
 

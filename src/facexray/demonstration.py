@@ -20,7 +20,7 @@ from rich.table import Table as TerminalTable
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Layers, Sample, render_both, sample_rng, view_of
 from facexray.blending.recipe import Recipe, draw_recipe
-from facexray.blending.sheet import as_grey, picture_grid
+from facexray.blending.sheet import as_grey, how_blended, picture_grid
 from facexray.detection.verdict import WORTH, Verdict, verdict_of_score
 from facexray.errors import SettingsError
 from facexray.faces.neighbours import FacePool
@@ -53,6 +53,21 @@ class Item:
     verdict: Verdict
     xray: Any
     """(256, 256) the predicted Face X-ray."""
+
+    @property
+    def truth(self) -> str:
+        """real or fake."""
+        return "fake" if self.sample.label else "real"
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the verdict is the opposite of the truth."""
+        return self.verdict not in (self.truth, "cannot tell")
+
+    @property
+    def judged(self) -> str:
+        """The verdict, and whether it is wrong."""
+        return f"{self.verdict}: wrong" if self.wrong else self.verdict
 
 
 def demo(out: Path = Path("facexray-demo")) -> Path:
@@ -168,7 +183,10 @@ def _write_pictures(out: Path, items: list[Item]) -> None:
         for caption, picture in _pictures(item):
             write_image(pictures / f"{number:02d}_{caption.lower().replace(' ', '_')}.png", picture)
     captions = [caption for caption, _ in _pictures(items[0])]
-    rows = [[picture for _, picture in _pictures(item)] for item in items]
+    rows = [
+        ([picture for _, picture in _pictures(item)], f"{item.name}: score {item.score:.2f}, {item.judged}")
+        for item in items
+    ]
     write_image(out / "overview.png", picture_grid(captions, rows))
 
 
@@ -196,17 +214,15 @@ def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict
     write_bytes(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
     cards = []
     for item in items:
-        lines = [f"truth: {'fake' if item.sample.label else 'real'}; score {item.score:.2f}"]
+        lines = [f"truth: {item.truth}; score {item.score:.2f}{'; the verdict is wrong' if item.wrong else ''}"]
         if item.sample.label:
-            recipe = item.sample.recipe
-            softness = f"{recipe.soften} {recipe.soften_px:.1f} px"
-            lines.append(f"mode {recipe.mode}, hull {recipe.hull}, colour {recipe.colour}, {softness}")
+            lines.append(how_blended(item.sample.recipe))
         shown = [(caption, data_uri(picture)) for caption, picture in _pictures(item)]
         cards.append(Card(item.name, item.verdict, lines, shown))
     page = Page(
         "Face X-ray demo",
         "Two public-domain portraits, forgeries blended from them, and what the shipped model says of each. "
-        f"The model never saw these two people. {_thresholds(model)}",
+        f"The model never saw these two people. {_tally(items)} {_thresholds(model)}",
         tables=[
             Table("Scores", ["image", "truth", "score", "verdict"], [_row(item) for item in items]),
             Table("Timings", ["step", "seconds"], [[name, f"{value:.2f}"] for name, value in timings.items()]),
@@ -222,8 +238,13 @@ def _thresholds(model: XrayModel) -> str:
     return f"Real below {real:.2f}, fake above {fake:.2f}; in between the model does not guess."
 
 
+def _tally(items: list[Item]) -> str:
+    right, wrong = sum(item.verdict == item.truth for item in items), sum(item.wrong for item in items)
+    return f"Of {len(items)} verdicts {right} are right, {wrong} wrong, {len(items) - right - wrong} cannot tell."
+
+
 def _row(item: Item) -> list[str]:
-    return [item.name, "fake" if item.sample.label else "real", f"{item.score:.2f}", item.verdict]
+    return [item.name, item.truth, f"{item.score:.2f}", item.judged]
 
 
 def _print(items: list[Item], model: XrayModel) -> None:
@@ -232,6 +253,7 @@ def _print(items: list[Item], model: XrayModel) -> None:
         table.add_row(*_row(item))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    console.print(_tally(items))
     console.print(_thresholds(model))
     console.print(WORTH, style="italic")
     console.print(NEXT, markup=False)

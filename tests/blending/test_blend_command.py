@@ -427,13 +427,13 @@ def test_verify_says_what_may_have_made_the_difference(copy_of_whole):
 
 def test_the_contact_sheet_shows_fakes(store, tmp_path):
     blend(store.path, 3, tmp_path / "set", sheet=tmp_path / "sheet.png", blending=BlendConfig(real_prob=0))
-    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 3 * 164)
+    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 3 * 184)
 
 
 def test_a_sheet_has_a_limit(store, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "SHEET_ROWS", 2)
     blend(store.path, 3, tmp_path / "set", sheet=tmp_path / "sheet.png", blending=BlendConfig(real_prob=0))
-    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 2 * 164)
+    assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 2 * 184)
 
 
 def test_a_sheet_of_a_set_without_fakes_is_its_header(store, tmp_path):

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from facexray.blending.blend import BLENDS
 from facexray.blending.config import SOFTENINGS, BlendConfig, Choice, weights_of
 from facexray.blending.hull import HULLS
-from facexray.blending.sheet import as_grey, picture_grid
+from facexray.blending.sheet import as_grey, how_blended, picture_grid
 from facexray.faces.store import FaceStore
 from facexray.images import write_image
 from facexray.metrics.classification import auc
@@ -108,9 +108,10 @@ def draw_predictions(net: Any, fabric: Fabric, pairs: list[Pair], path: Path) ->
     with torch.no_grad(), fabric.autocast():
         logits = net(collate(chosen).batch[0].to(fabric.device)).xray_logits
     levels = (logits.float().sigmoid() * 255).round().to(torch.uint8).cpu().numpy()
+    truth = [as_grey(np.rint(fake.xray * 255).astype(np.uint8)) for _, fake in chosen]
     rows = [
-        [fake.image, as_grey(np.rint(fake.xray * 255).astype(np.uint8)), as_grey(of_fake), real.image, as_grey(of_real)]
-        for (real, fake), of_real, of_fake in zip(chosen, levels[::2], levels[1::2], strict=True)
+        ([fake.image, xray, as_grey(of_fake), real.image, as_grey(of_real)], how_blended(fake.recipe))
+        for (real, fake), xray, of_real, of_fake in zip(chosen, truth, levels[::2], levels[1::2], strict=True)
     ]
     path.parent.mkdir(exist_ok=True)
     write_image(path, picture_grid(("fake", "Face X-ray", "predicted", "real", "predicted"), rows))
