@@ -56,7 +56,7 @@ class Item:
 
     @property
     def truth(self) -> str:
-        """real or fake."""
+        """What it is: real or fake."""
         return "fake" if self.sample.label else "real"
 
     @property

@@ -165,6 +165,21 @@ def test_summary_counts_what_is_in_the_store_and_in_the_errors(hostile):
     assert "errors.jsonl" in text
 
 
+def test_summary_says_how_many_people_there_are(portraits, tmp_path):
+    """By folders, a flat folder is one person; a rule that half fits makes one of many."""
+    (tmp_path / "photos").mkdir()
+    for number in range(6):
+        image = read_image(portraits["hopper"]) // (number + 1)
+        write_image(tmp_path / "photos" / f"{'a' if number < 4 else 'bc'[number % 2]}-{number}.png", image)
+    text = str(prepare([tmp_path / "photos"], tmp_path / "flat", identity="folder"))
+    assert "all 6 faces are of one person; if not, --identity says who is who" in text
+    text = str(prepare([tmp_path / "photos"], tmp_path / "named", identity="(.)-"))
+    assert "6 faces of 3 people in all, at most 4 of one; if not" in text
+    assert str(prepare([tmp_path / "photos"], tmp_path / "own")).endswith(
+        "6 faces of 6 people in all, at most 1 of one"
+    )
+
+
 def test_ids_are_unique(hostile):
     ids = FaceStore(hostile[1]).column("id")
     assert len(set(ids)) == len(ids)

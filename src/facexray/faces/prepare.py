@@ -25,6 +25,9 @@ from facexray.faces.store_writer import StoreWriter
 from facexray.images import UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
 from facexray.provenance import provenance
 
+FEW = 4
+"""Faces up to which it is no wonder that most are of one person."""
+
 
 @dataclass
 class PrepareSummary:
@@ -44,6 +47,8 @@ class PrepareSummary:
     """Files in the folders that are neither photographs nor videos by their names."""
     without_identity: int = 0
     """Sources to which the identity rule gave no identity."""
+    people: Counter[str] = field(default_factory=Counter)
+    """Faces of each person in the store, as far as it is known who is who."""
 
     def __str__(self) -> str:
         lines = [f"{self.out}: {self.faces} faces added from {self.sources} sources"]
@@ -56,7 +61,19 @@ class PrepareSummary:
             lines.append(f"  ignored {self.ignored} files that are neither photographs nor videos by their names")
         if self.without_identity:
             lines.append(f"  no identity for {self.without_identity} sources: each stands for a person of its own")
+        if self.people:
+            lines.append(self._of_people())
         return "\n".join(lines)
+
+    def _of_people(self) -> str:
+        people, faces, most = len(self.people), self.people.total(), max(self.people.values())
+        if people == 1:
+            text = f"  all {faces} faces are of one person"
+        else:
+            text = f"  {faces} faces of {people} people in all, at most {most} of one"
+        if faces > FEW and most > faces / 2:
+            text += "; if not, --identity says who is who, or facexray identify finds out"
+        return text
 
 
 def prepare(
@@ -129,8 +146,10 @@ def prepare(
             for path in _progress(found.files):
                 _add_source(writer, summary, path, rule, reader)
         writer.write_settings({**about, "skipped": dict(summary.skipped)})
+        store = FaceStore(out)
+        summary.people.update(store.people)
         if not given:
-            save_neighbours(FaceStore(out))
+            save_neighbours(store)
     except OSError as error:
         raise StoreError(f"{out}: writing failed ({error}); free space and run the same command again") from error
     return summary
