@@ -39,7 +39,7 @@ class Command:
 
 
 COMMANDS = {
-    "demo": Command("facexray.demonstration", "see it all work in half a minute, with no files of yours"),
+    "demo": Command("facexray.demonstration", "see it all work in a minute, with no files of yours"),
     "detect": Command("facexray.report.command", "judge photographs and videos: real, fake, cannot tell", ("files",)),
     "prepare": Command("facexray.faces.prepare", "photographs and videos → a face store", ("sources",)),
     "identify": Command("facexray.faces.embedding", "find out who is who in a face store, by likeness", ("store",)),

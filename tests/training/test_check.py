@@ -45,7 +45,7 @@ def test_a_good_training_passes_every_step_and_leaves_nothing(small, tmp_path):
     assert passed
     assert list(lines) == [f"✓ {step}" for step in [*STEPS, "the whole run"]]
     assert "9000 iterations of 4 images" in lines["✓ settings"]
-    assert "6 faces to learn from and 4 to validate on, of 4 people" in lines["✓ stores"]
+    assert "6 faces to learn from and 4 to validate on, of 4 people; with so few" in lines["✓ stores"]
     assert "test_resnet" in lines["✓ network"]
     assert float(re.search(r"([\d.]+) images/s", lines["✓ training"])[1]) > 0
     assert re.search(r"about \d+:\d\d:\d\d at \d+ images/s", lines["✓ the whole run"])

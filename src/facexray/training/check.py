@@ -30,6 +30,8 @@ from facexray.training.state import Settings, Training
 
 Stores = tuple[FaceStore, FaceStore | None]
 T = TypeVar("T")
+FEW_FACES = 50
+"""Faces to validate on, under which `validate` says that they are few."""
 PAIRS = 8
 """Pairs that are drawn, and that each validation set of the trial has."""
 STEPS = 5
@@ -105,6 +107,8 @@ def _read(open_stores: Callable[[], Stores]) -> tuple[Stores, str]:
     faces, val_faces = (range(len(store)), range(len(val_store))) if val_store else hold_out(store)
     people = len(set(store.people)) + (len(set(val_store.people)) if val_store else 0)
     text = f"{len(faces)} faces to learn from and {len(val_faces)} to validate on, of {people} people"
+    if len(val_faces) < FEW_FACES:
+        text += "; with so few to validate on, an AUC is a rough guess"
     return (store, val_store), text
 
 
