@@ -1,8 +1,10 @@
 import errno
 import hashlib
 import struct
+import unicodedata
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from PIL import Image, ImageFile
 
 from facexray.errors import MediaError
 from facexray.images import (
+    VIDEO_SUFFIXES,
     encode_image,
     find_sources,
     is_video,
+    printable,
     read_image,
     read_video,
     sha256_of,
@@ -210,6 +214,23 @@ def test_sha256_is_of_the_bytes(tmp_path):
         sha256_of(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000 + "b"])
+def test_a_file_that_cannot_be_reached_is_named(tmp_path, name):
+    with pytest.raises(MediaError, match="cannot be read"):
+        sha256_of(tmp_path / name)
+
+
+def test_a_printable_name_is_one_line_that_steers_no_terminal():
+    hostile = "a\n 0.01  real\r\x1b[2K\x9b1G\x85\u2028\u202egpj.\u2066x\udce9"
+    assert printable(hostile) == (r"a\n 0.01  real\r\x1b[2K\x9b1G\x85\u2028\u202egpj.\u2066x\udce9")
+    assert not any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in printable(hostile))
+
+
+@pytest.mark.parametrize("name", ["人脸 照片", "سلام\u200cها", "שלום", "👨‍👩‍👧", "naïve café", "नमस्ते", "a\\b:c[d]"])
+def test_ordinary_names_stay_as_they_are(name):
+    assert printable(name) == name
+
+
 # Walking
 
 
@@ -230,6 +251,7 @@ def test_walk_is_recursive_sorted_and_counts_what_it_ignores(tree):
         "sub/deep/d.jpeg",
     ]
     assert found.ignored == 2
+    assert found.others == [tree / "notes.txt", tree / "sub/deep/e.json"]
     assert found.unreadable == []
 
 
@@ -250,7 +272,7 @@ def test_unusable_name_is_left_to_the_reader(tmp_path):
 
 
 def test_forbidden_folder_is_reported(tree, monkeypatch):
-    def walk(path, onerror):
+    def walk(path, onerror, followlinks):
         onerror(PermissionError(errno.EACCES, "Permission denied", str(path)))
         return iter(())
 
@@ -340,6 +362,40 @@ def test_unreadable_video_is_named_with_its_reason(broken_files, name, options):
     assert str(caught.value).startswith(str(folder / name))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.mp4\n#EXT-X-ENDLIST\n"],
+)
+def test_a_playlist_under_a_videos_name_opens_nothing(numbered, tmp_path, text):
+    (tmp_path / "a.mp4").write_bytes(numbered.read_bytes())
+    (tmp_path / "list.mp4").write_text(text)
+    with pytest.raises(MediaError, match=r"list\.mp4: not a readable video"):
+        list(read_video(tmp_path / "list.mp4"))
+
+
+def test_a_text_is_no_video(tmp_path):
+    (tmp_path / "notes.txt").write_text("ANSI art\n" * 50)
+    with pytest.raises(MediaError, match="not a readable video"):
+        list(read_video(tmp_path / "notes.txt"))
+
+
+CODECS = {".y4m": "wrapped_avframe", ".gif": "gif", ".flv": "flv1", ".webm": "libvpx", ".ogv": "libvpx"}
+CODECS |= dict.fromkeys((".mpg", ".mpeg", ".vob", ".mxf"), "mpeg2video") | {".wmv": "wmv2", ".h264": "libx264"}
+
+
+@pytest.mark.parametrize("suffix", [*sorted(VIDEO_SUFFIXES), ".h264", ".nut", ".y4m", ".gif"])
+def test_every_container_is_opened(tmp_path, suffix):
+    path, form = tmp_path / f"a{suffix}", "mpegts" if suffix in (".mts", ".m2ts") else None
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(CODECS.get(suffix, "mpeg4"), rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb8" if suffix == ".gif" else "yuv420p"
+        for value in range(0, 240, 10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), value, np.uint8), "rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+    assert len(list(read_video(path, stride=1))) == 24
+
+
 def test_missing_video_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"nowhere\.mp4"):
         list(read_video(tmp_path / "nowhere.mp4"))
@@ -362,3 +418,19 @@ def test_title_in_another_encoding_is_no_reason_to_refuse_a_video(encode_video, 
     video = encode_video(tmp_path / "a.mp4", [np.zeros((64, 64, 3), np.uint8)] * 2, title="HOLIDAY!")
     video.write_bytes(video.read_bytes().replace(b"HOLIDAY!", "假期视频".encode("gbk")))
     assert len(list(read_video(video))) == 2
+
+
+def test_links_to_folders_are_followed_to_each_folder_once(tmp_path):
+    elsewhere, tree = tmp_path / "elsewhere", tmp_path / "tree"
+    for path in (elsewhere / "deep" / "far.png", tree / "b" / "near.png"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (tree / "linked").symlink_to(elsewhere)
+    (tree / "a").symlink_to(tree / "b")
+    (tree / "b" / "loop").symlink_to(tree)
+    (elsewhere / "mutual").symlink_to(tree / "b")
+    found = find_sources([tree])
+    assert found.files == [tree / "b" / "near.png", tree / "linked" / "deep" / "far.png"]
+    names = {"a": "b", "b/loop": ".", "linked/mutual": "b"}
+    assert sorted(found.repeated) == [(tree / link, tree / name) for link, name in names.items()]
+    assert found.unreadable == []

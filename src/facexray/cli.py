@@ -99,23 +99,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(name, words)
     except ArgumentError as error:
-        print(f"facexray {name}: {error}\nfacexray {name} --help lists the options", file=sys.stderr)
+        print(f"facexray {name}: {_told(error)}\nfacexray {name} --help lists the options", file=sys.stderr)
         return 2
     except FaceXrayError as error:
-        print(f"facexray {name}: {error}", file=sys.stderr)
+        print(f"facexray {name}: {_told(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has enough
         return 1
     except OSError as error:
         print(
-            f"facexray {name}: {error}; check that the place exists, is yours to write, and has space",
+            f"facexray {name}: {_told(error)}; check that the place exists, is yours to write, and has space",
             file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt:
         print(f"facexray {name}: stopped", file=sys.stderr)
         return 130
+
+
+def _told(error: Exception) -> str:
+    """An error's lines, without what a file's name could do to a terminal."""
+    from facexray.images import printable
+
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def split_command(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,9 +29,17 @@ RGB = NDArray[np.uint8]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".ogv"}
+    | {".3g2", ".m2ts", ".mxf", ".vob"}
 )
+VIDEO_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,dv,wtv,ty,rm,nut,nsv,dhav,swf,"
+    "bink,smk,gif,apng,ivf,yuv4mpegpipe,mjpeg,h261,h263,h264,hevc,vvc,av1,obu,m4v,vc1,jpeg_pipe,png_pipe,webp_pipe"
+)
+"""FFmpeg's names of what is opened as a video: no playlist, which would open other files, and no text."""
 MAX_FRAME_PIXELS = 1 << 26
 """Pixels of a video's frame, more than which are refused before decoding (8192 × 8192)."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Signs that end a line, steer a terminal, or turn the direction of writing."""
 
 
 def read_image(path: Path) -> RGB:
@@ -62,10 +71,8 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
     except UnidentifiedImageError as error:
         raise MediaError(f"{name}: not a photograph, whatever its name says; its content is no known format") from error
     except Exception as error:  # Pillow's plugins raise nearly every kind of exception on hostile files.
-        raise MediaError(
-            f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or damaged, "
-            "get it again from its source"
-        ) from error
+        raise MediaError(f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or "
+                         "damaged, get it again from its source") from error  # fmt: skip
 
 
 def _to_rgb(image: Image.Image) -> RGB:
@@ -101,24 +108,11 @@ def encode_image(image: NDArray[np.uint8], suffix: str, quality: int = 95) -> by
         MediaError: The image is larger than the format can hold.
     """
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    options = {
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }.get(suffix.lower(), [])
-    done, encoded = cv2.imencode(suffix, pixels, options)
+    flags = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
+    done, encoded = cv2.imencode(suffix, pixels, [flags[suffix.lower()], quality] if suffix.lower() in flags else [])
     if not done:
         raise MediaError(f"an image of {image.shape[0]} × {image.shape[1]} pixels is too large for {suffix}")
     return encoded.tobytes()
-
-
-def shrink(image: RGB, long_side: int) -> RGB:
-    """Shrink an image (H, W, 3) so that its longer side is at most `long_side` pixels; smaller ones stay."""
-    scale = long_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -132,8 +126,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def printable(value: object) -> str:
-    """A path or message as text that every file and terminal can hold: names need not be UTF-8, text must be."""
-    return str(value).encode(errors="backslashreplace").decode()
+    """A path or message as a line that every file and terminal can hold: what is no UTF-8 and `CONTROL`, escaped."""
+    text = CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), str(value))
+    return text.encode(errors="backslashreplace").decode()
 
 
 def sha256_of(path: Path) -> str:
@@ -142,9 +137,9 @@ def sha256_of(path: Path) -> str:
     Raises:
         MediaError: Missing, unreadable, or no regular file (a pipe would wait for ever).
     """
-    if path.exists() and not path.is_file():
-        raise MediaError(f"{path}: is no regular file; name a photograph, a video or a folder of them")
     try:
+        if path.exists() and not path.is_file():
+            raise MediaError(f"{path}: is no regular file; name a photograph, a video or a folder of them")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -163,39 +158,46 @@ class Sources:
     """Photographs and videos, in sorted order, each once."""
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     """Paths that could not be walked, each with its reason."""
-    ignored: int = 0
+    others: list[Path] = field(default_factory=list)
     """Files in the folders that are neither photographs nor videos by their names."""
+
+    repeated: list[tuple[Path, Path]] = field(default_factory=list)
+    """Links to folders that were walked under another name, with that name."""
+
+    @property
+    def ignored(self) -> int:
+        """How many `others` there are."""
+        return len(self.others)
 
 
 def find_sources(paths: Sequence[str | Path] | str | Path) -> Sources:
     """Walk files and folders (recursively) for photographs and videos; one path may stand alone.
 
-    A file that is named outright is taken whatever its suffix; in a folder, only known suffixes are.
+    A file that is named outright is taken whatever its suffix; in a folder, only known suffixes are. Links to folders
+    are followed; a folder to which several ways lead is walked once.
     """
     found: dict[Path, None] = {}
     unreadable: list[tuple[Path, str]] = []
-    ignored = 0
+    others: list[Path] = []
+    repeated: list[tuple[Path, Path]] = []
 
     def note(error: OSError) -> None:
         unreadable.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
 
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if not _is_folder(path):
+        if not os.path.isdir(path):  # noqa: PTH112  # that of pathlib raises where a parent is forbidden
             found[path] = None
             continue
-        for folder, subfolders, names in os.walk(path, onerror=note):
-            subfolders.sort()
-            media = [name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
-            ignored += len(names) - len(media)
-            found.update(dict.fromkeys(Path(folder, name) for name in media))
-    return Sources(list(found), unreadable, ignored)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a forbidden parent, a name too long: who reads it as a file says what is wrong
-        return False
+        walked = {os.path.realpath(path): path}
+        for folder, subfolders, names in os.walk(path, onerror=note, followlinks=True):
+            ways = sorted((Path(folder, name) for name in subfolders), key=lambda way: (way.is_symlink(), way.name))
+            first = {way: walked.setdefault(os.path.realpath(way), way) for way in ways}
+            subfolders[:] = [way.name for way in ways if first[way] is way]
+            repeated += [(way, one) for way, one in first.items() if one is not way]
+            inside = [Path(folder, name) for name in sorted(names)]
+            found |= {file: None for file in inside if file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES}
+            others += [file for file in inside if file not in found]
+    return Sources(list(found), unreadable, others, repeated)
 
 
 def is_video(path: Path) -> bool:
@@ -233,10 +235,8 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             total = _count_frames(path)
             if not total:
                 raise MediaError(f"{path}: holds no frames; it may be cut off")
-            if stride is not None:
-                wanted = set(range(0, total, stride))
-            else:
-                wanted = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
+            spread = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
+            wanted = spread if stride is None else set(range(0, total, stride))
             try:
                 yield from _decode_wanted(container, wanted)
             except av.FFmpegError:  # half a frame at the end, which some decoders conceal
@@ -254,7 +254,7 @@ def open_video(path: Path) -> av.container.InputContainer:
 
     The path is made absolute, so that FFmpeg takes no name for one of its protocols.
     """
-    return av.open(str(path.absolute()), metadata_errors="replace")
+    return av.open(str(path.absolute()), metadata_errors="replace", options={"format_whitelist": VIDEO_FORMATS})
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:

@@ -48,6 +48,7 @@ def test_the_reader_gives_what_the_recipes_say(sets, store, form):
         assert np.array_equal(view.mask, sample.mask)
         assert np.array_equal(view.xray, sample.xray)
         assert (view.label, view.background) == (sample.label, sample.recipe.background)
+        assert view.video == store[store.index_of[view.background]].video
         assert view.mask.dtype == np.float32
 
 
@@ -69,7 +70,8 @@ def test_a_tree_holds_numbered_pictures(sets, store):
         assert set(pictures) == {"background", "foreground", "mask", "blended", "xray"}
         mask = pictures["mask"] / 255
         assert np.abs(4 * mask * (1 - mask) * 255 - pictures["xray"]).max() <= 0.5 + 1e-4
-        recipe = Recipe.from_dict(json.loads((folder / "recipe.json").read_text()))
+        (view,) = read_blended(tree, [int(folder.name)])
+        recipe = Recipe.from_dict(view.recipe)
         _, layers = render_both(recipe, store)
         assert np.array_equal(pictures["background"], view_of(layers.background, recipe))
         assert np.array_equal(pictures["foreground"], view_of(layers.foreground, recipe))
@@ -244,3 +246,16 @@ def test_a_part_is_awaited_even_if_a_later_one_comes_first(tmp_path):
     assert not parts.part_path(tmp_path, [0, 1]).exists()
     with pytest.raises(FileNotFoundError):
         parts.await_part(tmp_path, [6, 7], makes)
+
+
+def test_a_set_of_an_earlier_version_says_no_video_and_is_read(copy_of_set):
+    out = copy_of_set("tree")
+    before = list(read_blended(out))
+    for path in (*out.glob("real/*.json"), *out.glob("fake/*/recipe.json")):
+        record = json.loads(path.read_text())
+        del record["background_video"]
+        path.write_text(json.dumps(record))
+    after = list(read_blended(out))
+    assert [view.recipe for view in after] == [view.recipe for view in before]
+    assert [view.video for view in after] == [view.background for view in before]
+    assert all(view.video != view.background for view in before)

@@ -1,9 +1,14 @@
+import errno
 import json
 import re
 import sys
 import threading
+import time
+from fractions import Fraction
 from io import BytesIO, TextIOWrapper
+from pathlib import Path
 
+import av
 import cv2
 import jsonschema
 import numpy as np
@@ -15,6 +20,7 @@ from facexray.detection.result import Result, json_schema
 from facexray.errors import MediaError, ModelError, SettingsError
 from facexray.faces.detector import FaceDetector
 from facexray.images import read_image, write_image
+from facexray.runtime.model import Prediction, Thresholds, XrayModel
 
 
 @pytest.mark.parametrize(
@@ -138,11 +144,63 @@ def test_a_video_is_judged_by_its_tracks(pan, fixed):
     assert result.duration_s == pytest.approx(1.75)
 
 
+class Dark(XrayModel):
+    """Says fake of dark views."""
+
+    def __init__(self):
+        self.thresholds = Thresholds(real_below=0.3, fake_above=0.7)
+
+    def predict(self, views):
+        scores = np.array([0.95 if view.mean() < 70 else 0.05 for view in views], np.float32)
+        return Prediction(scores, np.zeros((len(views), 256, 256), np.float32))
+
+
+@pytest.fixture(scope="module")
+def two_clips(portraits, make_video, tmp_path_factory):
+    """Four seconds of a face, then four of it in the dark: their pictures."""
+    folder, image = tmp_path_factory.mktemp("clips"), read_image(portraits["astronaut"])
+    clips = [make_video(folder / f"{i}.ts", image // (1 + i), frames=96, size=(320, 240)) for i in range(2)]
+    return [clip.read_bytes() for clip in clips]
+
+
+def test_a_fake_clip_in_a_joined_file_is_found(two_clips, tmp_path):
+    (tmp_path / "joined.ts").write_bytes(b"".join(two_clips))
+    result = Detector(Dark()).video(tmp_path / "joined.ts")
+    assert result.verdict == "fake"
+    assert result.duration_s == pytest.approx(8, abs=0.3)
+    start = result.tracks[0].times_s[0]
+    (span,) = next(track.spans for track in result.tracks if track.verdict == "fake")
+    np.testing.assert_allclose(np.array(span) - start, (4, 8), atol=0.3)
+
+
+def test_one_wrong_time_hides_nothing(two_clips, tmp_path):
+    (tmp_path / "plain.ts").write_bytes(two_clips[1])
+    with av.open(str(tmp_path / "plain.ts")) as container, av.open(str(tmp_path / "wrong.mkv"), "w") as copy:
+        stream = copy.add_stream_from_template(container.streams.video[0])
+        for number, packet in enumerate(container.demux(video=0)):
+            if packet.dts is not None:
+                packet.pts += int(1000 / packet.time_base) if number == 20 else 0
+                packet.stream = stream
+                copy.mux(packet)
+    result = Detector(Dark()).video(tmp_path / "wrong.mkv")
+    assert (result.verdict, len(result.tracks)) == ("fake", 1)
+    assert result.frames == pytest.approx(20, abs=1)
+    assert result.duration_s == pytest.approx(4, abs=0.3)
+
+
 def test_one_bad_frame_is_no_verdict_but_a_moment(pan, fixed):
     result = Detector(fixed(*[0.1] * 5, 0.99, 0.1, 0.1), fps=4).video(pan)
     assert result.verdict == "real"
     assert result.tracks[0].moments[0].time_s == pytest.approx(1.25)
     assert result.frame.time_s == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize(("rate", "fps"), [(Fraction(1, 2), 5), (Fraction(30000, 30030), 1), (2, 0.4)], ids=str)
+def test_rare_looks_are_judged_too(portraits, make_video, fixed, tmp_path, rate, fps):
+    image = read_image(portraits["astronaut"])
+    path = make_video(tmp_path / "slow.mp4", image, frames=30 if rate == 2 else 6, size=(320, 240), rate=rate)
+    result = Detector(fixed(0.9), fps=fps).video(path)
+    assert (result.verdict, result.frames, len(result.tracks)) == ("fake", 6, 1)
 
 
 def test_frames_that_disagree_cannot_be_told(pan, fixed):
@@ -254,6 +312,27 @@ def test_together_or_alone_makes_no_difference(portraits, pan):
     together = list(detector.images([*portraits.values(), pan]))
     alone = [*(detector.image(path) for path in portraits.values()), detector.video(pan)]
     np.testing.assert_allclose([r.score for r in together], [r.score for r in alone], atol=1e-5)
+
+
+def test_photographs_may_be_judged_between_the_results_of_many_files(small, pan, fixed, monkeypatch):
+    """Two calls run at once then: none may use a face detector that the other is in."""
+    original, busy, shared = FaceDetector._detect_at, set(), []
+
+    def watched(self, image, side):
+        shared.append(id(self) in busy)
+        busy.add(id(self))
+        time.sleep(0.01)
+        try:
+            return original(self, image, side)
+        finally:
+            busy.discard(id(self))
+
+    monkeypatch.setattr(FaceDetector, "_detect_at", watched)
+    detector = Detector(fixed(0.9), fps=12)
+    for result in detector.images([small, pan, small, small]):
+        assert (result.verdict, result.error) == ("fake", None)
+        assert detector.image(small).verdict == "fake"
+    assert not any(shared)
 
 
 @pytest.fixture
@@ -374,6 +453,32 @@ def test_a_file_that_takes_too_long_is_given_up(portraits, fixed, monkeypatch):
     released.set()
     assert "gave up after waiting 1 seconds" in results[0].error
     assert results[1].error is None
+
+
+@pytest.mark.parametrize("limit", [1e12, float("inf")])
+def test_a_limit_beyond_what_a_thread_can_wait_is_none(small, fixed, limit):
+    assert Detector(fixed(0.9), time_limit=limit).image(small).verdict == "fake"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000 + "b", "x" * 300 + ".jpg", "x" * 300 + ".mp4"])
+def test_a_path_that_cannot_be_reached_costs_itself_alone(small, fixed, tmp_path, name):
+    results = list(Detector(fixed(0.9)).images([tmp_path / name, small]))
+    assert "cannot be read" in results[0].error
+    assert results[1].verdict == "fake"
+
+
+def test_a_file_in_a_forbidden_folder_costs_itself_alone(small, fixed, tmp_path, monkeypatch):
+    original = Path.stat
+
+    def stat(self, **options):
+        if "secret" in self.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return original(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    results = list(Detector(fixed(0.9)).images([tmp_path / "secret" / "photo", small]))
+    assert "Permission denied" in results[0].error
+    assert results[1].verdict == "fake"
 
 
 def test_a_result_that_was_never_read_is_valid_too():

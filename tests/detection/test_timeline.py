@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from facexray.detection.timeline import clock, judge_track, smooth_scores, spans_above, tell_spans
+from facexray.detection.timeline import clock, judge_track, needed_of, smooth_scores, spans_above, tell_spans, window_of
 from facexray.runtime.model import Thresholds
 
 THRESHOLDS = Thresholds(0.3, 0.7)
@@ -55,6 +55,26 @@ def test_frames_that_disagree_cannot_be_told():
     verdict, reason, *_ = judge(np.arange(0, 6, 0.2), np.tile([0.05, 0.95], 15).astype(np.float32))
     assert verdict == "cannot tell"
     assert "frames disagree" in reason
+
+
+@pytest.mark.parametrize("step", [0.2, 1.001, 2.5])
+def test_the_window_holds_three_looks_however_rare_they_are(step):
+    times = np.arange(12) * step
+    smooth = smooth_scores(times, np.full(12, 0.9, np.float32), needed_of(step, 12), window_of(step))
+    assert np.isnan(smooth).sum() == (2 if step > 1 else 0)
+    assert window_of(0.2) == 3
+
+
+def test_a_window_of_which_less_than_half_was_judged_tells_nothing():
+    """Four good frames of a face in a crowd do not speak for three seconds; in a video of four they have to."""
+    times, scores = np.arange(20) * 0.2, np.full(20, np.nan, np.float32)
+    scores[8:12] = 0.9
+    verdict, reason, score, _ = judge(times, scores, needed_of(0.2, 20))
+    assert (verdict, reason, score) == ("cannot tell", "only 4 frames in which the face could be judged", None)
+    scores[5:12] = 0.9
+    assert judge(times, scores, needed_of(0.2, 20))[0] == "fake"
+    assert judge(times[:4], scores[8:12], needed_of(0.2, 4))[0] == "fake"
+    assert needed_of(0.0, 1) == 1
 
 
 def test_too_few_frames_cannot_be_told():

@@ -24,6 +24,14 @@ def test_a_track_survives_a_short_gap_and_not_a_long_one(gap, number):
     assert tracker.update([box(200 + 100 * gap)], 1.0 + gap) == [number]
 
 
+@pytest.mark.parametrize("step", [1.001, 2.0, 30.0])
+def test_where_looks_are_rare_a_track_goes_on_from_one_to_the_next(step):
+    tracker = Tracker()
+    assert [tracker.update([box(100 + i)], step * i) for i in range(6)] == [[1]] * 6
+    assert tracker.update([box(106)], step * 7) == [1], "missed once"
+    assert tracker.update([box(107)], step * 10) == [2], "missed twice"
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_two_who_cross_keep_apart(seed, hidden):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facexray.errors import MediaError, SettingsError, StoreError
+from facexray.evaluation import cache as cache_module
 from facexray.evaluation.cache import NAME, Cache, Found, FoundFace
 
 FOUND = Found(
@@ -103,3 +104,12 @@ def test_a_full_disk_says_what_to_do(tmp_path):
         cache._file = full
         with pytest.raises(StoreError, match="free space and run the same command again"):
             cache.put(KEY, FOUND)
+
+
+@pytest.mark.parametrize("what", ["SCORING_VERSION", "version"])
+def test_what_other_code_scored_is_scored_again(filled, monkeypatch, what):
+    other = (lambda _: "99.0") if what == "version" else cache_module.SCORING_VERSION + 1
+    monkeypatch.setattr(cache_module, what, other)
+    assert kept(filled) is None
+    monkeypatch.undo()
+    assert kept(filled) == FOUND

@@ -187,3 +187,21 @@ def test_says_what_is_wrong_with_a_file(name, text, error, message, good, bad, t
         (tmp_path / "b" / name).write_text(text, encoding="utf-8")
     with pytest.raises(error, match=message):
         compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_blended_set_is_the_same_under_another_folders_name(good, bad, tmp_path):
+    expected = compare(good.write(tmp_path / "a"), bad.write(tmp_path / "b"))
+    for run, name in ((good, "set"), (bad, "copy")):
+        run.results["data"]["set_sha256"] = "7a9e"
+        run.rows = [{**row, "dataset": name} for row in run.rows]
+    found = compare(good.write(tmp_path / "c"), bad.write(tmp_path / "d"))
+    assert found["videos"] == expected["videos"]
+    assert found["video_level"] == expected["video_level"]
+
+
+@pytest.mark.parametrize("name", ["a [/x]", "[red]", ":fire:"])
+def test_a_methods_name_is_no_markup(name, good, bad, tmp_path, capsys):
+    for run in (good, bad):
+        run.rows = [{**row, "method": name if row["method"] == "DF" else row["method"]} for row in run.rows]
+    compare(good.write(tmp_path / "a"), bad.write(tmp_path / "b"))
+    assert name in capsys.readouterr().out

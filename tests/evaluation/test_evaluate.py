@@ -1,6 +1,7 @@
 """The command as a whole: every kind of data, what is skipped and counted, kills, caches, refusals."""
 
 import csv
+import io
 import json
 import shutil
 import signal
@@ -8,16 +9,20 @@ import subprocess
 import sys
 import time
 
+import layouts
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from facexray.blending.command import blend
+from facexray.blending.writers import read_blended
 from facexray.errors import ModelError, SettingsError, StoreError
-from facexray.evaluation.cache import NAME
-from facexray.evaluation.command import evaluate
+from facexray.evaluation.cache import NAME, Cache
+from facexray.evaluation.clock import Clock
+from facexray.evaluation.command import _csv_line, evaluate
 from facexray.evaluation.compare import compare
 from facexray.evaluation.config import EvaluateConfig
+from facexray.evaluation.data import open_data
 from facexray.faces.prepare import prepare
 from facexray.images import read_image, write_image
 from facexray.runtime.model import Prediction, XrayModel
@@ -174,6 +179,35 @@ def test_a_blended_set_is_located_by_its_own_masks(blended, tmp_path):
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in before}
 
 
+def test_the_faces_of_one_video_are_one_witness_in_a_blended_set(portraits, make_video, tmp_path, monkeypatch):
+    monkeypatch.setattr(XrayModel, "predict", quick)
+    (tmp_path / "videos").mkdir()
+    for name, path in portraits.items():
+        make_video(tmp_path / "videos" / f"{name}.mp4", read_image(path), frames=6)
+    prepare([tmp_path / "videos"], tmp_path / "store", frames=4)
+    made = blend(tmp_path / "store", 16, tmp_path / "set", seed=1)
+    results = evaluate(MODEL, made, tmp_path / "out", settings=EvaluateConfig(faces="mask"))
+    assert {of["videos"] for of in results["data"]["methods"].values()} == {2}
+    assert sum(of["faces"] for of in results["data"]["methods"].values()) == 16
+    backgrounds = {view.background for view in read_blended(made)}
+    assert len(backgrounds) > 4 > len({row["video"] for row in rows_of(tmp_path / "out")})
+    assert all((row["overlap"] == "") == (row["label"] == "0") for row in rows_of(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(("asked", "said"), [(None, "c23"), ("c23", "c23")])
+def test_the_compression_that_was_found_is_said(asked, said, tmp_path):
+    data = layouts.faceforensics(tmp_path / "data")
+    with Cache(tmp_path / "out", "model") as cache:
+        opened = open_data(data, None, EvaluateConfig(protocol="ff++", compression=asked), cache, Clock())
+    assert opened.facts["compression"] == said
+
+
+def test_a_line_of_scores_holds_any_name():
+    cells = ["a", "b\rc", "d\ne", 'f"g,h', "i\r\n"]
+    text = _csv_line(cells) + _csv_line(["next"])
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [cells, ["next"]]
+
+
 def test_blended_sets_of_one_name_are_told_apart(blended, store, tmp_path):
     """Moved, a set is what it was; blended with another seed, it is not, though its backgrounds bear the same names."""
     moved = shutil.copytree(blended, tmp_path / "moved" / "set")
@@ -213,8 +247,14 @@ def test_a_store_of_a_labelled_folder_is_data_and_source_of_faces(labelled, eval
     for name in ("FaceDetector.detect", "read_video", "read_image"):
         monkeypatch.setattr(f"facexray.evaluation.video_sources.{name}", lambda *_: pytest.fail("decoded"))
     taken = evaluate(MODEL, labelled, tmp_path / "taken", tmp_path / "store")
-    skipped = {entry["file"].rsplit("/", 1)[1]: entry["reason"] for entry in taken["skipped"]["files"]}
-    assert skipped == dict.fromkeys(("wall.mp4", "text.mp4"), "not in the store")
+    for results in (own, taken):
+        skipped = {entry["file"].rsplit("/", 1)[1]: entry["reason"] for entry in results["skipped"]["files"]}
+        assert skipped.keys() == {"wall.mp4", "text.mp4"}
+        assert skipped["wall.mp4"] == "no face found"
+        assert "not a readable video" in skipped["text.mp4"]
+    half = evaluate(MODEL, tmp_path / "store", tmp_path / "own", settings=EvaluateConfig(no_face="half"))
+    fakes = [results["metrics"]["class"]["video_level"]["overall"]["fake"] for results in (own, half)]
+    assert fakes[1] == fakes[0] + 1
     scored = {(row["method"], row["video"], row["frame"], row["face"]): row["class"] for row in rows_of(evaluated[1])}
     for row in rows_of(tmp_path / "taken"):
         assert scored[row["method"], row["video"], row["frame"], row["face"]] == row["class"]

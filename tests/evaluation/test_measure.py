@@ -120,3 +120,13 @@ def test_localisation_is_of_those_whose_mask_is_known():
     assert numbers["xray_energy_real"]["value"] == 0.5
     assert numbers["xray_energy_fake"]["value"] == pytest.approx(0.6)
     assert counted(tally_of(REAL, scored(item(1), face(0, 0, 1.0))))["localisation"] is None
+
+
+@pytest.mark.parametrize("overlap", [None, 0.0])
+def test_a_face_that_the_choice_leaves_out_is_never_a_half(overlap):
+    """It has a face: that its mask lacks, or covers another one, says nothing of the face."""
+    good = scored(item(1), face(0, 0, 0.9, 0.5))
+    other = scored(item(1, "b", "other"), face(0, 0, 0.8, overlap))
+    tally = tally_of(REAL, good, other, choice="mask")
+    assert tally.without_face == []
+    assert counted(tally, no_face="half")["metrics"]["class"]["video_level"]["overall"]["fake"] == 1

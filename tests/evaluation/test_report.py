@@ -213,3 +213,14 @@ def test_few_faces_are_chosen_once_each():
 def test_one_video_does_not_fill_the_page():
     rows = [row(0, "a", 0.9 + frame / 1000, frame) for frame in range(50)] + [row(0, "b", 0.5), row(0, "c", 0.4)]
     assert [face.video for face in choose_cases(rows, each=2)][:2] == ["a", "b"]
+
+
+@pytest.mark.parametrize("no_face", ["leave_out", "half"])
+def test_what_was_skipped_and_counts_all_the_same_is_told(make_results, page_of, no_face):
+    results = make_results(AUCS)
+    results["settings"]["no_face"] = no_face
+    text = Page(page_of(results)).text
+    assert "read in part, or scored without its mask, counts by the faces that were found in it" in text
+    assert ("as a score of 0.5 among the class head's videos" in text) == (no_face == "half")
+    assert "others count in no number" in text
+    assert "None of these" not in text

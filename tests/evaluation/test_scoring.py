@@ -1,16 +1,20 @@
 """Scoring with a stand-in for the network: batches across sources, masks, faults of single files."""
 
+import errno
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
+from facexray.errors import MediaError
 from facexray.evaluation.cache import Cache
 from facexray.evaluation.clock import Clock
 from facexray.evaluation.manifest import Item, Manifest
 from facexray.evaluation.pooled import boundary_energy, pool_xray
 from facexray.evaluation.scored import SCORES
-from facexray.evaluation.scoring import CUT_OFF, Scorer
+from facexray.evaluation.scoring import CUT_OFF, STOPPED, Scorer
+from facexray.evaluation.sources import is_passing
 from facexray.evaluation.video_sources import Reader, evenly
 from facexray.images import read_image, write_image
 from facexray.runtime.model import BATCH, Prediction
@@ -156,3 +160,57 @@ def test_a_contour_has_more_energy_than_a_blot_and_a_faint_one_its_share():
     blot = np.exp(-(x**2 + y**2) / 60).astype(np.float32)
     assert boundary_energy(ring) > 1.5 * boundary_energy(blot) > 0
     assert boundary_energy(ring * np.float32(0.3)) == pytest.approx(0.3 * boundary_energy(ring), rel=1e-3)
+
+
+def caused(cause):
+    try:
+        raise MediaError("a.mp4: not a readable video") from cause
+    except MediaError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (MemoryError(), True),
+        (caused(MemoryError()), True),
+        (caused(OSError(errno.EIO, "Input/output error")), True),
+        (caused(OSError(errno.ESTALE, "Stale file handle")), True),
+        (caused(OSError("image file is truncated")), False),
+        (caused(av.InvalidDataError(1094995529, "Invalid data found")), False),
+        (MediaError("a.mp4: cut off: 3 of 9 frames are missing"), False),
+    ],
+)
+def test_what_may_pass_is_told_from_broken_content(error, passing):
+    assert is_passing(error) == passing
+
+
+@pytest.mark.parametrize("error", [MemoryError("no more"), caused(OSError(errno.EIO, "Input/output error"))])
+def test_an_error_that_passes_costs_this_run_alone(error, portraits, make_video, tmp_path, score, monkeypatch):
+    path = make_video(tmp_path / "whole.mp4", read_image(portraits["hopper"]), frames=4)
+    look, calls = Reader._look, []
+
+    def fail_once(self, *args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise error
+        return look(self, *args)
+
+    monkeypatch.setattr(Reader, "_look", fail_once)
+    (first,) = score(item(path)).scored
+    assert (len(first.found.faces), first.found.reason.partition(":")[0]) == (1, STOPPED)
+    (again,) = score(item(path)).scored
+    assert (len(again.found.faces), again.found.reason) == (4, None)
+
+
+def test_a_picture_that_a_drive_did_not_give_is_read_again(photographs, score, monkeypatch):
+    def fail(path):
+        if path == photographs[1]:
+            raise caused(OSError(errno.EIO, "Input/output error"))
+        return read_image(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facexray.evaluation.video_sources.read_image", fail)
+        assert len(score(item(*photographs), stride=1).scored[0].found.faces) == 4
+    (again,) = score(item(*photographs), stride=1).scored
+    assert (len(again.found.faces), again.found.reason) == (5, None)

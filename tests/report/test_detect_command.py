@@ -9,6 +9,7 @@ from facexray.detection.result import Result
 from facexray.detection.verdict import WORTH
 from facexray.errors import SettingsError
 from facexray.images import read_image, read_video, write_image
+from facexray.report import annotate
 from facexray.report.command import detect, exit_status
 
 
@@ -62,6 +63,45 @@ def test_the_table_says_what_a_verdict_is_worth(folder, capsys):
 def test_results_carry_no_pictures(folder):
     for result in detect([folder], fps=4):
         assert result.frame is None or not result.frame.image.size
+
+
+def test_files_of_other_kinds_are_told(portraits, copy_of, tmp_path, capsys):
+    folder = copy_of(portraits["hopper"])
+    for name in ("a.heic", "b.HEIC", "c.txt", "d"):
+        (folder / name).touch()
+    results = detect([folder], tmp_path / "out")
+    assert "4 files were not looked at: .heic, .txt, no suffix" in capsys.readouterr().err
+    assert "4 files were not looked at" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert (len(results), results[0].error) == (1, None)
+
+
+def test_a_second_run_judges_the_same_files_and_leaves_nothing_of_the_first(portraits, copy_of, capsys):
+    folder = copy_of(portraits["hopper"], portraits["astronaut"])
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "00000_mine.jpg").write_bytes(portraits["hopper"].read_bytes())
+    first = detect([folder], folder)
+    assert "left out" not in capsys.readouterr().err
+    again = detect([folder], folder)
+    assert [result.to_dict() for result in again] == [result.to_dict() for result in first]
+    assert "9 of an earlier run's pictures" in capsys.readouterr().err
+    detect([folder / "astronaut.png"], folder)
+    assert sorted(path.name for path in (folder / "pictures").iterdir()) == [
+        "00000_astronaut.jpg",
+        "00000_astronaut_beside.jpg",
+        "00000_astronaut_xray.jpg",
+        "00000_mine.jpg",
+    ]
+
+
+def test_a_name_cannot_forge_the_table(portraits, tmp_path, capsys):
+    hostile = tmp_path / "a\x1b[2K\n 0.01  real  b:car:[bold]\u202e.png"
+    hostile.write_bytes(portraits["astronaut"].read_bytes())
+    (result,) = detect([hostile])
+    captured = capsys.readouterr()
+    assert r"a\x1b[2K\n 0.01  real  b:car:[bold]\u202e.png" in captured.out
+    assert len(captured.out.splitlines()) == 2
+    assert "\x1b[2K" not in captured.out + captured.err
+    assert r"\x1b" in result.source
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -141,6 +181,68 @@ def test_a_copy_with_boxes_keeps_the_sound(portraits, make_video, tmp_path):
     changed = np.abs(drawn[12].image.astype(int) - plain[12].image).max(axis=2) > 60  # more than encoding it again does
     assert 150 < changed.sum() < 2000, "a box and its label"
     assert "annotated copy: pictures/" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_copy_that_cannot_be_written_costs_itself_alone(portraits, make_video, tmp_path, monkeypatch):
+    clips = [make_video(tmp_path / f"{i}.mp4", read_image(portraits["astronaut"]), 8, (320, 240)) for i in range(2)]
+    original, calls = annotate.draw_tracks, []
+
+    def fail_first(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise ValueError("a sound of no known kind")
+        return original(*arguments)
+
+    monkeypatch.setattr(annotate, "draw_tracks", fail_first)
+    results = detect(clips, tmp_path / "out", fps=4, annotate=True)
+    assert [len(result.tracks) for result in results] == [2, 2]
+    assert "annotated copy cannot be written (a sound of no known kind)" in results[0].error
+    assert (results[1].error, exit_status(results)) == (None, 1)
+    assert [path.name for path in (tmp_path / "out/pictures").glob("*") if path.suffix != ".jpg"] == [
+        "00001_1_annotated.mp4"
+    ]
+    assert len((tmp_path / "out/results.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert f"{results[0].reason}; its annotated copy cannot be written" in page
+
+
+def test_sound_whose_time_does_not_rise_is_left_out_of_the_copy(portraits, make_video, tmp_path):
+    """Two clips with sound, one file behind the other: the sound's times fall back as the pictures' do."""
+    silent = make_video(tmp_path / "silent.mp4", read_image(portraits["astronaut"]), frames=48, size=(320, 240))
+    with av.open(str(tmp_path / "clip.ts"), "w") as copy, av.open(str(silent)) as video:
+        picture, sound = copy.add_stream_from_template(video.streams.video[0]), copy.add_stream("aac", rate=48_000)
+        packets = [packet for packet in video.demux(video=0) if packet.dts is not None]
+        for number, packet in enumerate(packets):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 2000), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 48_000, 2000 * number
+            copy.mux(sound.encode(frame))
+            packet.stream = picture
+            copy.mux(packet)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "clip.ts").read_bytes() * 2)
+    (result,) = detect([joined], tmp_path / "out", annotate=True)
+    assert result.error is None
+    (made,) = (tmp_path / "out" / "pictures").glob("*_annotated.mp4")
+    assert len(list(read_video(made, stride=1))) == 96
+    with av.open(str(made)) as container:
+        assert container.duration / 1e6 == pytest.approx(4, abs=0.3)
+        heard = [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.size]
+    assert heard[-1] == pytest.approx(4, abs=0.3)
+    assert len(heard) > 0.7 * 4 * 48_000 / 1024
+
+
+@pytest.fixture
+def timeless(portraits, make_video, tmp_path):
+    """A bare stream of 24 frames a second: its frames have no times."""
+    path = tmp_path / "bare.h264"
+    return make_video(path, read_image(portraits["astronaut"]), frames=24, size=(320, 240))
+
+
+def test_a_copy_of_frames_without_times_plays_as_long(timeless, tmp_path):
+    detect([timeless], tmp_path / "out", fps=4, annotate=True)
+    (made,) = (tmp_path / "out" / "pictures").glob("*_annotated.mp4")
+    times = [frame.time_s for frame in read_video(made, stride=1)]
+    np.testing.assert_allclose(np.diff(times), 1 / 25, atol=0.01)
 
 
 def test_annotating_needs_a_folder(portraits):

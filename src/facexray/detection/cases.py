@@ -11,7 +11,7 @@ import numpy as np
 from facexray.detection.finding import Look
 from facexray.detection.result import FaceResult, FrameResult, Moment, Result, Track
 from facexray.detection.sources import Kind
-from facexray.detection.timeline import MIN_LOOKS, judge_track, smooth_scores, spans_above, tell_spans
+from facexray.detection.timeline import judge_track, needed_of, smooth_scores, spans_above, tell_spans, window_of
 from facexray.detection.verdict import Verdict, verdict_of_score
 from facexray.runtime.model import Prediction, Thresholds
 
@@ -32,10 +32,10 @@ class Case:
         self._name = name
         self._kind = kind
         self._thresholds = thresholds
-        self._frames = 0
-        self._first_s = self._last_s = 0.0
+        self._times = array("d")
         self._worst: FrameResult | None = None
         self._logs: dict[int, _Log] = {}
+        self._pictured: list[_Log] = []  # whose moments may have pictures
 
     def add(self, look: Look, prediction: Prediction) -> None:
         """Add a frame with what the network says of its judged faces, in their order."""
@@ -54,13 +54,12 @@ class Case:
             if track is not None:
                 log = self._logs.setdefault(track, _Log())
                 log.add(look.frame.index, look.frame.time_s, face, found.why_not)
+                if face.view is not None and log not in self._pictured:
+                    self._pictured.append(log)
         frame = FrameResult(look.frame.index, look.frame.time_s, faces, look.frame.image)
         if self._worst is None or (frame.score or 0) > (self._worst.score or 0):
             self._worst = frame
-        if not self._frames:
-            self._first_s = look.frame.time_s
-        self._last_s = look.frame.time_s
-        self._frames += 1
+        self._times.append(look.frame.time_s)
         self._drop_pictures()
 
     def finish(self) -> Result:
@@ -72,19 +71,22 @@ class Case:
             verdict, reason = _of_faces(self._worst.faces, self._thresholds)
             score = self._worst.score
         else:
-            needed = min(MIN_LOOKS, self._frames)
-            tracks = [log.finish(number, self._thresholds, needed) for number, log in sorted(self._logs.items())]
-            verdict, reason = _of_tracks(tracks, self._frames)
+            step_s = float(np.median(np.diff(self._times))) if len(self._times) > 1 else 0.0
+            needed, window_s = needed_of(step_s, len(self._times)), window_of(step_s)
+            logs = sorted(self._logs.items())
+            tracks = [log.finish(number, self._thresholds, needed, window_s) for number, log in logs]
+            verdict, reason = _of_tracks(tracks, len(self._times))
             score = max((track.score for track in tracks if track.score is not None), default=None)
-        span = max(0.0, self._last_s - self._first_s)
+        span = self._times[-1] - self._times[0]
         read = (self._name, self.sha256, self._kind)
-        return Result(*read, verdict, reason, score, self._worst, tracks, self._frames, span, self.error)
+        return Result(*read, verdict, reason, score, self._worst, tracks, len(self._times), span, self.error)
 
     def _drop_pictures(self) -> None:
         """Keep the pictures of the most suspicious tracks only, so that memory does not grow with their number."""
-        pictured = [log for log in self._logs.values() if log.pictured]
-        if len(pictured) > PICTURED_TRACKS:
-            min(pictured, key=lambda log: log.worst).drop_pictures()
+        self._pictured.sort(key=lambda log: log.worst, reverse=True)
+        for log in self._pictured[PICTURED_TRACKS:]:
+            log.drop_pictures()
+        del self._pictured[PICTURED_TRACKS:]
 
 
 class _Log:
@@ -94,7 +96,6 @@ class _Log:
         self._times, self._scores, self._boxes = array("d"), array("f"), array("f")
         self._why_not: Counter[str] = Counter()
         self._moments: list[Moment] = []
-        self.pictured = False
 
     @property
     def worst(self) -> float:
@@ -103,8 +104,7 @@ class _Log:
 
     def add(self, index: int, time_s: float, face: FaceResult, why_not: str | None) -> None:
         """Add a sight of the face."""
-        # A clock that stands still or leaps back would leave no order to search by.
-        self._times.append(max(time_s, self._times[-1]) if self._times else time_s)
+        self._times.append(time_s)
         self._scores.append(np.nan if face.score is None else face.score)
         self._boxes.extend(face.box.tolist())
         if why_not is not None:
@@ -119,18 +119,16 @@ class _Log:
             return
         others = [kept for kept in self._moments if kept.time_s // APART_S != second]
         self._moments = sorted([*others, moment], key=lambda kept: kept.face.score or 0, reverse=True)[:MOMENTS]
-        self.pictured = self.pictured or self._moments[0] is moment
 
     def drop_pictures(self) -> None:
         """Keep the moments as numbers."""
         self._moments = [moment.without_pictures() for moment in self._moments]
-        self.pictured = False
 
-    def finish(self, number: int, thresholds: Thresholds, needed: int) -> Track:
+    def finish(self, number: int, thresholds: Thresholds, needed: int, window_s: float) -> Track:
         """The track, once all frames are in."""
         times, scores = np.array(self._times), np.array(self._scores, np.float32)
-        smooth = smooth_scores(times, scores, needed)
-        verdict, reason, score = judge_track(times, scores, smooth, thresholds, self._why_not)
+        smooth = smooth_scores(times, scores, needed, window_s)
+        verdict, reason, score = judge_track(times, scores, smooth, thresholds, self._why_not, window_s)
         spans = spans_above(times, smooth, thresholds.fake_above)
         boxes = np.array(self._boxes, np.float32).reshape(-1, 4)
         return Track(number, verdict, reason, score, times, boxes, scores, smooth, spans, self._moments)
@@ -156,9 +154,10 @@ def _of_tracks(tracks: Sequence[Track], frames: int) -> tuple[Verdict, str]:
     if not tracks:
         return "cannot tell", f"no face was found in {frames} frames"
     judged = sorted((track for track in tracks if track.score is not None), key=lambda t: t.score or 0, reverse=True)
+    unjudged = len(tracks) - max(1, len(judged))
+    more = f"; and {unjudged} more face{'s' * (unjudged > 1)} that cannot be judged" if unjudged else ""
     if not judged:
         longest = max(tracks, key=lambda track: len(track.times_s))
-        more = f"; and {len(tracks) - 1} more faces that cannot be judged" if len(tracks) > 1 else ""
         return "cannot tell", f"track {longest.number}: {longest.reason}{more}"
     for verdict in ("fake", "cannot tell", "real"):
         of_kind = [track for track in judged if track.verdict == verdict]
@@ -167,5 +166,5 @@ def _of_tracks(tracks: Sequence[Track], frames: int) -> tuple[Verdict, str]:
             when = f", {tell_spans(worst.spans)}" if verdict == "fake" else ""
             as_well = f"; so are tracks {', '.join(others)}" if verdict == "fake" and others else ""
             highest = f"; the highest of {len(judged)} judged tracks" if verdict == "real" and others else ""
-            return worst.verdict, f"track {worst.number}{when}: {worst.reason}{as_well}{highest}"
+            return worst.verdict, f"track {worst.number}{when}: {worst.reason}{as_well}{highest}{more}"
     raise AssertionError("a judged track has one of the three verdicts")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import Literal
 
 import numpy as np
@@ -64,8 +65,8 @@ class Detector:
         self.model = model if isinstance(model, XrayModel) else XrayModel.load(model, engine)
         self._fps = None if fps == "all" else fps
         self._flip = flip
-        self._limit_s = time_limit
-        self._finder = Finder()
+        self._limit_s = None if time_limit > TIMEOUT_MAX else time_limit
+        self._idle: list[Finder] = []
 
     def image(self, image: RGB | str | Path, name: str = "image") -> Result:
         """Judge a photograph: a path, "-" for standard input, or an array (H, W, 3) uint8 RGB.
@@ -75,7 +76,7 @@ class Detector:
         """
         if isinstance(image, str | Path):
             return self._one(image, "image")
-        with closing(self._judge(self._finder.find(read_array(image, name)))) as results:
+        with closing(self._judge(self._find(read_array(image, name)))) as results:
             return _whole(next(results))
 
     def video(self, path: str | Path) -> Result:
@@ -91,12 +92,12 @@ class Detector:
     def images(self, files: Iterable[str | Path]) -> Iterator[Result]:
         """Judge photographs and videos, in their order; a file that cannot be read is a result with `error`."""
         read = ahead(self._read((file, kind_of(file)) for file in files), _size)
-        found = ahead(self._finder.find(read), _size)
+        found = ahead(self._find(read), _size)
         return self._judge(found)
 
     def _one(self, file: str | Path, kind: Literal["image", "video"]) -> Result:
         events = self._read(iter([(file, kind)]))
-        found = self._finder.find(events)
+        found = self._find(events)
         with closing(self._judge(ahead(found, _size) if kind == "video" else found)) as results:
             return _whole(next(results))
 
@@ -110,6 +111,17 @@ class Detector:
             except UNFORESEEN as broken:  # a MediaError is a ValueError
                 error = printable(broken)
             yield End(error)
+
+    def _find(self, events: Generator[Read, None, None]) -> Generator[Seen, None, None]:
+        """Find faces with a finder that no other call uses meanwhile: a call may begin while another's threads run."""
+        try:
+            finder = self._idle.pop()
+        except IndexError:
+            finder = Finder()
+        try:
+            yield from finder.find(events)
+        finally:
+            self._idle.append(finder)
 
     def _judge(self, events: Generator[Seen, None, None]) -> Generator[Result, None, None]:
         """Judge what was found, many views at once, and gather it file by file."""

@@ -96,7 +96,7 @@ class Finder:
     def _search(self, frame: Frame) -> list[DetectedFace]:
         if self._tracker is not None:
             smallest, since = self._tracker.smallest_px(), frame.time_s - self._searched_s
-            if smallest is not None and not self._tracker.lost() and 0 <= since < SEARCH_S:
+            if smallest is not None and not self._tracker.lost() and since < SEARCH_S:
                 return self._detector.follow(frame.image, smallest)
             self._searched_s = frame.time_s
         return self._detector.detect(frame.image)

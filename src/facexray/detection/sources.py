@@ -55,15 +55,16 @@ def kind_of(file: str | Path) -> Kind:
     """What a file is: by its name, or by its content where the name says nothing."""
     if CAMERA.fullmatch(str(file)) or is_video(Path(file)):
         return "video"
-    if str(file) == STANDARD_INPUT or Path(file).suffix.lower() in IMAGE_SUFFIXES or not Path(file).is_file():
+    if str(file) == STANDARD_INPUT or Path(file).suffix.lower() in IMAGE_SUFFIXES:
         return "image"
     try:
-        with Image.open(file):
-            return "image"
+        if Path(file).is_file():  # of a pipe, no reading has an end
+            Image.open(file).close()
     except UnidentifiedImageError:
         return "video"
-    except Exception:  # a photograph of which Pillow knows the kind, and no more
+    except Exception:  # one that cannot be reached, or a photograph of which Pillow knows the kind and no more
         return "image"
+    return "image"
 
 
 def read_source(file: str | Path, kind: Kind, fps: float | None) -> Iterator[Opened | Frame]:

@@ -1,9 +1,10 @@
 """What a face's scores through a video amount to: a score, a verdict, and when.
 
-The scores are smoothed by a running median over `WINDOW_S` seconds; a track's score is the highest value of that
-curve. A mean over the whole track would wash out a forgery of a part of it; the highest single score would be that of
-one bad frame. The median wants most of the window: what stands for less than half of it does not move the curve,
-what stands for more of it appears with its own length, since a median keeps edges where they are.
+The scores are smoothed by a running median over `WINDOW_S` seconds, or three looks where these are rare; a track's
+score is the highest value of that curve. A mean over the whole track would wash out a forgery of a part of it; the
+highest single score would be that of one bad frame. The median wants most of the window: what stands for less than half
+of it does not move the curve, what stands for more of it appears with its own length, since a median keeps edges where
+they are.
 """
 
 from __future__ import annotations
@@ -19,16 +20,34 @@ from facexray.runtime.model import Thresholds
 
 WINDOW_S = 3.0
 """Length of the running median's window."""
+WINDOW_LOOKS = 3
+"""Its length in distances between two looks, where these are rare."""
 MIN_LOOKS = 3
-"""Judged frames under which neither a window nor a track gives a score, in a video that has as many."""
+"""Judged frames under which no window gives a score, however rare looks are, in a video that has as many."""
 DISAGREE = 0.25
 """Share of the frames, where the curve is the highest and says fake, that say real: from it on, nothing is told."""
 SPANS_TOLD = 3
 """Spans of time that a reason names."""
 
 
+def window_of(step_s: float) -> float:
+    """Length in seconds of the running median's window, where looks are so many seconds apart."""
+    return max(WINDOW_S, WINDOW_LOOKS * step_s)
+
+
+def needed_of(step_s: float, looks: int) -> int:
+    """Judged frames that a window needs: half of what it holds, so that no few of them speak for all of it.
+
+    Args:
+        step_s: Seconds between two looks.
+        looks: Of the whole video, which may be shorter than that.
+    """
+    half = int(window_of(step_s) / 2 / step_s) if step_s else 0
+    return min(max(MIN_LOOKS, half), looks)
+
+
 def smooth_scores(
-    times_s: NDArray[np.float64], scores: NDArray[np.float32], needed: int = MIN_LOOKS
+    times_s: NDArray[np.float64], scores: NDArray[np.float32], needed: int, window_s: float = WINDOW_S
 ) -> NDArray[np.float32]:
     """The running median (N,) of scores (N,) at rising times (N,).
 
@@ -37,8 +56,8 @@ def smooth_scores(
     smooth = np.full(len(scores), np.nan, np.float32)
     judged = np.flatnonzero(~np.isnan(scores))
     at, values = times_s[judged], scores[judged]
-    starts = np.searchsorted(at, at - WINDOW_S / 2, side="left")
-    ends = np.searchsorted(at, at + WINDOW_S / 2, side="right")
+    starts = np.searchsorted(at, at - window_s / 2, side="left")
+    ends = np.searchsorted(at, at + window_s / 2, side="right")
     for i, start, end in zip(judged, starts, ends, strict=True):
         if end - start >= needed:
             smooth[i] = np.median(values[start:end])
@@ -64,6 +83,7 @@ def judge_track(
     smooth: NDArray[np.float32],
     thresholds: Thresholds,
     why_not: Counter[str],
+    window_s: float = WINDOW_S,
 ) -> tuple[Verdict, str, float | None]:
     """The verdict on a track, its reason and its score.
 
@@ -73,6 +93,7 @@ def judge_track(
         smooth: (N,) what `smooth_scores` makes of them.
         thresholds: Where a score becomes a verdict.
         why_not: How often the face was not judged, by reason.
+        window_s: Length of the window that made `smooth`.
     """
     judged = int((~np.isnan(scores)).sum())
     if not judged:
@@ -81,7 +102,7 @@ def judge_track(
         return "cannot tell", f"only {judged} frames in which the face could be judged", None
     worst = int(np.nanargmax(smooth))
     score = float(smooth[worst])
-    high = scores[(np.abs(times_s - times_s[worst]) <= WINDOW_S / 2) & (smooth > thresholds.fake_above)]
+    high = scores[(np.abs(times_s - times_s[worst]) <= window_s / 2) & (smooth > thresholds.fake_above)]
     disagree = float((high < thresholds.real_below).mean()) if len(high) else 0.0
     if disagree >= DISAGREE:
         low = f"{disagree:.0%} of them are below {thresholds.real_below:.2f}"

@@ -6,6 +6,7 @@ compared are the crops' squares and not the boxes, so that a face may move by ha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,10 @@ from facexray.faces.crop import FACE_MARGIN
 
 MAX_GAP_S = 1.0
 """For how long a face may be out of sight and still be the same track."""
+GAP_LOOKS = 2.5
+"""Or for how many times the distance between two looks, where these are rare."""
+RECENT = 9
+"""Looks whose distances count for that."""
 MIN_OVERLAP = 0.25
 """Intersection over union of the predicted and the found square, under which they are not of one face."""
 BOX_NOISE = 0.05
@@ -60,16 +65,25 @@ class _Path:
         self.seen_s = self.time_s
 
 
+def max_gap_s(step_s: float) -> float:
+    """For how long a face may be out of sight, where looks are so many seconds apart."""
+    return max(MAX_GAP_S, GAP_LOOKS * step_s)
+
+
 class Tracker:
     """Gives the faces of one frame after the other the numbers of their tracks."""
 
     def __init__(self) -> None:
         self._paths: list[_Path] = []
         self._count = 0
+        self._times: deque[float] = deque(maxlen=RECENT)
 
     def update(self, boxes: Sequence[NDArray[np.float32]], time_s: float) -> list[int]:
         """Number the face boxes (4,) xyxy of the frame at a time; new faces get new numbers, from 1."""
-        self._paths = [path for path in self._paths if time_s - path.seen_s <= MAX_GAP_S]
+        self._times.append(time_s)
+        steps = np.diff(self._times)
+        gap_s = max_gap_s(float(np.median(steps)) if len(steps) else 0.0)
+        self._paths = [path for path in self._paths if time_s - path.seen_s <= gap_s]
         for path in self._paths:
             path.move_to(time_s)
         numbers = [0] * len(boxes)
@@ -89,7 +103,7 @@ class Tracker:
         return numbers
 
     def lost(self) -> bool:
-        """Whether a face of the last second was not in the last frame."""
+        """Whether a face that is being followed was not in the last frame."""
         return any(path.seen_s < path.time_s for path in self._paths)
 
     def smallest_px(self) -> float | None:

@@ -1,8 +1,9 @@
 """What an evaluation has scored already, so that a killed run goes on and other metrics take seconds.
 
 `cache.jsonl` in the folder of the results has two kinds of lines, appended as they come: the SHA-256 of a file, so that
-it is read once as long as its size and time of change stay; and the faces that were found in a source, by the model and
-by all that decides what they score. A line that a kill tore is ignored, and its source scored again.
+it is read once as long as its size and time of change stay; and the faces that were found in a source, by the model, by
+facexray's version, and by all that decides what they score. A line that a kill tore is ignored, and its source scored
+again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +28,8 @@ except ModuleNotFoundError:  # Windows has no advisory locks of this kind
 
 NAME = "cache.jsonl"
 LOCK = ".lock"
+SCORING_VERSION = 1
+"""Of the code that turns a file into scores: raise it whenever the same file may come out otherwise."""
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Cache:
             StoreError: Another evaluation is writing it.
         """
         self._out, self._model = out, model_sha256
+        self._code = [version("facexray"), SCORING_VERSION]
         self._hashes: dict[str, tuple[int, int, str]] = {}
         self._found: dict[str, dict[str, Any]] = {}
         try:
@@ -129,7 +134,7 @@ class Cache:
             identity: All that decides what it scores, as plain data: its bytes, the settings, never its name.
             steps: Names of degradations.
         """
-        found = self._found.get(_key(identity))
+        found = self._found.get(self._key(identity))
         try:
             if found is None or any(step not in face["degraded"] for face in found["faces"] for step in steps):
                 return None
@@ -143,9 +148,13 @@ class Cache:
         Raises:
             StoreError: The disk refuses.
         """
-        key = _key(identity)
+        key = self._key(identity)
         self._found[key] = asdict(found)
         self._append({"model": self._model, "key": key, "found": self._found[key]})
+
+    def _key(self, identity: Any) -> str:
+        """The key of a source, as this code scores it."""
+        return hashlib.sha256(json.dumps([self._code, identity], sort_keys=True).encode()).hexdigest()[:32]
 
     def _append(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -157,10 +166,6 @@ class Cache:
                 f"{self._out}: cannot be written ({error.strerror}); free space and run the same command again: it "
                 "goes on where it stopped"
             ) from error
-
-
-def _key(identity: Any) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _lock(out: Path) -> IO[bytes]:

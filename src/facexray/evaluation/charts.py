@@ -24,7 +24,7 @@ CURVES = 12
 def curves(results: Results, rows: Sequence[ScoredFace]) -> list[Section]:
     """ROC, PR and DET curves and the reliability diagram, of frames and the class head."""
     entries = results["metrics"]["class"]["frame_level"]
-    names = methods(results)
+    names = methods(results, "frame_level")
     drawn = sorted(names[:-1], key=lambda name: entries[name]["AUC"]["value"])[:CURVES]
     drawn = [name for name in names if name in drawn] + [OVERALL]
     methods_of, labels, scores = _frames(rows)

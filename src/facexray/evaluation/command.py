@@ -165,16 +165,14 @@ def _cases(model: XrayModel, rows: Sequence[ScoredFace], sources: dict[str, Sour
 
 
 def _write(out: Path, results: dict[str, Any], rows: Sequence[ScoredFace], about: dict[str, Any]) -> None:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
     names = ("dataset", "method", "video", "split", "compression", "file", "frame", "face", "label")
-    writer.writerow([*names, "overlap", *SCORES])
+    lines = [_csv_line([*names, "overlap", *SCORES])]
     for row in rows:
         overlap = "" if row.overlap is None else f"{row.overlap:.4f}"
         scores = (f"{row.scores[score]:.9g}" for score in SCORES)
-        writer.writerow([*(printable(getattr(row, name)) for name in names), overlap, *scores])
+        lines.append(_csv_line([*(printable(getattr(row, name)) for name in names), overlap, *scores]))
     try:
-        write_bytes(out / "scores.csv", table.getvalue().encode())
+        write_bytes(out / "scores.csv", "".join(lines).encode())
         write_bytes(out / "results.json", _json(results))
         write_bytes(out / "about.json", _json(about))
     except OSError as error:
@@ -182,6 +180,13 @@ def _write(out: Path, results: dict[str, Any], rows: Sequence[ScoredFace], about
             f"{out}: cannot be written ({error.strerror}); free space and run the same command again: what was scored "
             "is kept"
         ) from error
+
+
+def _csv_line(cells: list[str]) -> str:
+    """A line of a CSV file; a cell that holds an end of line, of whatever kind, is quoted."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -23,6 +23,8 @@ Video = tuple[str, str, str]
 LEVELS = {"frame_level": "frames", "video_level": "videos"}
 SAME = ("protocol", "split", "compression", "set_sha256")
 """What results.json says of the data, and two evaluations must share; the last is known of blended sets alone."""
+BLENDED = "blended set"
+"""The data set's name in place of a blended set's folder: the same set may lie in another one."""
 NAMED = 5
 """How many of the videos that only one scored, or that differ, are named."""
 
@@ -85,7 +87,8 @@ def _read(path: Path, score: str) -> _Run:
         results = loads(path.read_text(encoding="utf-8"))
         if not {"model", "data", "metrics"} <= results.keys():
             raise SettingsError(f"{path}: is no results.json of facexray evaluate, or of an older version's")
-        labels, scores = _read_scores(path.with_name("scores.csv"), score)
+        dataset = BLENDED if results["data"].get("set_sha256") else None
+        labels, scores = _read_scores(path.with_name("scores.csv"), score, dataset)
     except OSError as error:
         raise SettingsError(
             f"{error.filename}: cannot be read ({error.strerror}); name the results.json that facexray evaluate wrote, "
@@ -96,8 +99,8 @@ def _read(path: Path, score: str) -> _Run:
     return _Run(path, results, labels, scores)
 
 
-def _read_scores(path: Path, score: str) -> tuple[dict[Video, int], dict[Video, dict[int, float]]]:
-    """The labels of the videos, and the scores of their frames."""
+def _read_scores(path: Path, score: str, dataset: str | None) -> tuple[dict[Video, int], dict[Video, dict[int, float]]]:
+    """The labels of the videos, and the scores of their frames; all are of `dataset`, where it is said."""
     places: list[tuple[Video, int]] = []
     labels: list[int] = []
     scores: list[float] = []
@@ -105,7 +108,7 @@ def _read_scores(path: Path, score: str) -> tuple[dict[Video, int], dict[Video, 
         rows = csv.DictReader(file)
         try:
             for row in rows:
-                places.append(((row["dataset"], row["method"], row["video"]), int(row["frame"])))
+                places.append(((dataset or row["dataset"], row["method"], row["video"]), int(row["frame"])))
                 labels.append(int(row["label"]))
                 scores.append(float(row[score]))
         except (KeyError, TypeError, ValueError, csv.Error) as error:
@@ -181,9 +184,9 @@ def _print(
     only: Mapping[str, list[Video]],
     levels: Mapping[str, Mapping[str, Difference]],
 ) -> None:
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)  # names of the user's methods are no markup
     for side, run in zip("AB", runs, strict=True):
-        console.print(f"{side}: {run.results['model']['name']}, {run.path}", markup=False, highlight=False)
+        console.print(f"{side}: {run.results['model']['name']}, {run.path}")
     title = f"AUC of the score {score} on the {videos['both']} videos that both scored"
     table = Table("method", "level", "A", "B", "A − B [95 %]", "A better", "B better", "beyond chance", title=title)
     methods = list(levels["frame_level"])
@@ -193,10 +196,8 @@ def _print(
     console.print(table)
     for side, names in only.items():
         if names:
-            console.print(
-                f"left out: {len(names)} that only {side.upper()} scored: {_some(names)}", markup=False, highlight=False
-            )
-    console.print(_in_words(levels["video_level"]["overall"]), highlight=False)
+            console.print(f"left out: {len(names)} that only {side.upper()} scored: {_some(names)}")
+    console.print(_in_words(levels["video_level"]["overall"]))
 
 
 def _cells(entry: Difference) -> list[str]:

@@ -64,25 +64,27 @@ def open_data(data: Path, store: Path | None, config: EvaluateConfig, cache: Cac
         about = about_set(data)[1]
         count = about["settings"]["count"]
         drawn = hashlib.sha256(json.dumps(identity(about), sort_keys=True).encode()).hexdigest()
-        facts = _facts("blended", "blended set", config, count) | {"set_sha256": drawn}
+        facts = _facts("blended", "blended set", count) | {"set_sha256": drawn}
         return Data(facts, count, [], lambda steps: blended_sources(data, cache, clock, steps))
     if own_store:
         crops = FaceStore(data)
         manifest = labelled_store(crops)
-        facts = _facts("store", "face store", config, len(manifest.items))
+        facts = _facts("store", "face store", len(manifest.items))
         return _of(manifest, facts, StoreReader(crops, cache, clock, config.min_face).sources)
     manifest = read_manifest(data, config.protocol, config.split, config.compression)
     name = config.protocol if config.protocol != "auto" else "csv" if data.is_file() else "folder"
     protocol = PROTOCOLS[name]
-    facts = _facts(name, protocol.title, config, sum(len(item.files) for item in manifest.items))
-    facts |= {"split": config.split if protocol.splits else None, "items": len(manifest.items)}
+    facts = _facts(name, protocol.title, sum(len(item.files) for item in manifest.items))
+    compression = next((item.compression for item in manifest.items if item.compression), None)
+    facts |= {"split": config.split if protocol.splits else None, "compression": compression}
+    facts["items"] = len(manifest.items)
     if store:
         return _of(manifest, facts, StoreReader(FaceStore(store), cache, clock, config.min_face).sources)
     return _of(manifest, facts, Reader(cache, clock, config.frames, config.stride, config.min_face).sources)
 
 
-def _facts(protocol: str, title: str, config: EvaluateConfig, files: int) -> dict[str, Any]:
-    about = {"protocol": protocol, "title": title, "split": None, "compression": config.compression}
+def _facts(protocol: str, title: str, files: int) -> dict[str, Any]:
+    about = {"protocol": protocol, "title": title, "split": None, "compression": None}
     return {**about, "items": files, "files": files}
 
 

@@ -37,6 +37,7 @@ class Tally:
     frames: Counter[str] = field(default_factory=Counter)
     """That were looked at, by method."""
     without_face: list[Item] = field(default_factory=list)
+    """That were looked at; not those whose faces the choice leaves out."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """(file, reason): missing, unreadable, cut off, without a face."""
 
@@ -54,7 +55,7 @@ class Tally:
         self.degraded += [scored.found.faces[index].degraded for index in kept]
         if reason := (why if rows and not kept else reason):
             self.skipped.append((name_of_item(item), reason))
-        if not kept and scored.found.frames:
+        if not rows and scored.found.frames:
             self.without_face.append(item)
 
     def skip(self, item: Item, reason: str) -> None:

@@ -133,11 +133,11 @@ def _overall(results: Results) -> Section:
 
 
 def _per_method(results: Results) -> list[Section]:
-    names = methods(results)
-    if names == [OVERALL]:
+    if methods(results) == [OVERALL]:
         return []
     tables = []
     for level, title in LEVELS.items():
+        names = methods(results, level)
         entries = results["metrics"]["class"][level]
         metrics = _metrics_of(entries[OVERALL])
         rows: list[list[Cell]] = []
@@ -214,9 +214,10 @@ def _skipped(results: Results) -> list[Section]:
     title = f"{len(files):,} files by name"
     if len(files) > FILES_LISTED:
         title = f"The first {FILES_LISTED} of {len(files):,} files by name; results.json names them all"
-    text = "None of these counts in any number."
+    text = "What was read in part, or scored without its mask, counts by the faces that were found in it"
     if results["settings"].get("no_face") == "half":
-        text = "Videos without a face count at video level as a score of 0.5; the others, in no number."
+        text += "; what was looked at and shows no face, as a score of 0.5 among the class head's videos"
+    text += ". All others count in no number."
     tables = [
         Table(f"{skipped['count']:,} skipped", ["reason", "files"], [[name, f"{count:,}"] for name, count in reasons]),
         Table(title, ["file", "reason"], files[:FILES_LISTED], folded=len(files) > 10),

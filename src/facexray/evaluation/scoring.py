@@ -19,12 +19,14 @@ from facexray.evaluation.manifest import Item
 from facexray.evaluation.pooled import pool_xray
 from facexray.evaluation.robustness import name_of
 from facexray.evaluation.scored import ScoredFace
-from facexray.evaluation.sources import Look, Source, View, without_path
+from facexray.evaluation.sources import Look, Source, View, is_passing, without_path
 from facexray.images import RGB, UNFORESEEN, printable
 from facexray.metrics.localisation import localise
 from facexray.runtime.model import BATCH, XrayModel
 
 CUT_OFF = "cut off: judged by what was there"
+STOPPED = "not read to its end, judged by what was"
+"""Where something else than the file's content was in the way; the same command again reads it anew."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class _Draft:
     whole: bool = False
     empty: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,15 @@ class Scorer:
                 self._clock.frames += look.read
                 draft.empty |= {look.empty} if look.empty else set()
                 draft.faults += [look.fault] if look.fault else []
+                draft.passing |= look.passing
                 for view in look.views:
                     yield from self._views(draft, look, view)
         except (FaceXrayError, *UNFORESEEN) as error:
             reason = without_path(error, *draft.source.item.files)
-            found.reason = CUT_OFF if found.frames else reason
+            draft.passing |= is_passing(error)
+            if found.frames:
+                reason = f"{STOPPED}: {reason}" if is_passing(error) else CUT_OFF
+            found.reason = reason
 
     def _views(self, draft: _Draft, look: Look, view: View) -> Iterator[_Job]:
         face = FoundFace(look.index, view.face, view.overlap)
@@ -164,7 +171,7 @@ class Scorer:
             draft = drafts.popleft()
             found = draft.found
             found.reason = found.reason or _reason(draft)
-            if found.frames:  # what cannot be read may be tomorrow
+            if found.frames and not draft.passing:  # what cannot be read may be tomorrow
                 self._cache.put(draft.source.identity, found)
             yield Scored(draft.source, found)
 

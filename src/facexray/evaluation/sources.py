@@ -5,6 +5,7 @@ Where a true mask is known, it comes with the face, cut by the same square.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ from facexray.blending.config import BlendConfig
 from facexray.blending.generate import soften_given
 from facexray.blending.writers import LABELS, LabelledView, read_blended
 from facexray.blending.writers.reader import about_set
+from facexray.errors import MediaError
 from facexray.evaluation.cache import Cache, Found
 from facexray.evaluation.clock import Clock
 from facexray.evaluation.manifest import Item
@@ -43,7 +45,7 @@ class View:
     mask: Mask | None = None
     """(256, 256) uint8, M in steps of 1/255: of a fake whose mask is known and has a boundary in view."""
     overlap: float | None = None
-    """Share of its box that the true mask covers."""
+    """Share of its box that the true mask covers; of a blended set's fake, of the view."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Look:
     """What went wrong with it."""
     read: bool = True
     """Whether it could be read at all."""
+    passing: bool = False
+    """Whether what went wrong may not go wrong the next time."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,19 @@ def without_path(error: Exception, *paths: Path) -> str:
     return printable(text)
 
 
+def is_passing(error: BaseException) -> bool:
+    """Whether the same file may do without it the next time: all but a MediaError that is about its content.
+
+    That memory ran out, or that a drive could not be read, reaches us as a MediaError's cause.
+    """
+    cause = error.__cause__
+    number = getattr(cause, "errno", None)  # FFmpeg's and Pillow's errors are OSErrors, but their numbers no system's
+    of_system = number in errno.errorcode and number != errno.EINVAL
+    return not isinstance(error, MediaError) or isinstance(cause, MemoryError) or of_system
+
+
 def blended_sources(data: Path, cache: Cache, clock: Clock, steps: list[str]) -> Iterator[Source]:
-    """Every sample of a blended set: its video is its background, its method its label's name.
+    """Every sample of a blended set: its video is its background's, its method its label's name.
 
     Raises:
         StoreError: A set that is damaged or was never finished.
@@ -105,14 +120,16 @@ def blended_sources(data: Path, cache: Cache, clock: Clock, steps: list[str]) ->
         if found is None:
             with clock.measure("decode"):
                 held.append(next(missing))
-            facts: dict[str, Any] = {name: getattr(held[0], name) for name in ("label", "background", "name")}
+            facts: dict[str, Any] = {name: getattr(held[0], name) for name in ("label", "video", "name")}
         else:
             facts = found.about
-        item = Item(dataset, LABELS[facts["label"]], facts["background"], facts["label"], (Path(facts["name"]),))
+        item = Item(dataset, LABELS[facts["label"]], facts["video"], facts["label"], (Path(facts["name"]),))
         yield Source(item, identities[number], partial(_look_at, data, number, held), found, facts)
 
 
 def _look_at(data: Path, number: int, held: list[LabelledView]) -> Iterator[Look]:
     """The look at a sample; the sample in hand is given away, and read again should it be asked for once more."""
     sample = held.pop() if held else next(read_blended(data, [number]))
-    yield Look(number, [View(0, Patch(sample.image), sample.mask_levels if sample.label else None)])
+    mask = sample.mask_levels if sample.label else None
+    overlap = None if mask is None else float((mask > 127).mean())
+    yield Look(number, [View(0, Patch(sample.image), mask, overlap)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 
 from facexray.blending.writers import LABELS
 from facexray.errors import MediaError, StoreError
-from facexray.evaluation.cache import Cache
+from facexray.evaluation.cache import Cache, Found
 from facexray.evaluation.clock import Clock
+from facexray.evaluation.faceless import Faceless, read_faceless
 from facexray.evaluation.manifest import Item, Manifest
 from facexray.evaluation.robustness import Patch
 from facexray.evaluation.sources import Look, Source, View, usable
@@ -38,33 +39,54 @@ class StoreReader:
     def _faces(self) -> dict[str, list[int]]:
         """The faces of each file, by its resolved path and by its SHA-256."""
         faces: dict[str, list[int]] = defaultdict(list)
-        for column, name_of in (("source", lambda path: str(Path(path).resolve())), ("sha256", str)):
+        for column, name_of in (("source", _resolved), ("sha256", str)):
             for index, value in enumerate(self.store.column(column)):
                 faces[name_of(value)].append(index)
         return faces
+
+    @cached_property
+    def _faceless(self) -> dict[str, Faceless]:
+        """What is known of each file that gave no face, by its resolved path and by its SHA-256."""
+        known = [of for of in read_faceless(self.store.path) if of.sha256 not in self._faces]
+        return {_resolved(of.source): of for of in known} | {of.sha256: of for of in known if of.sha256}
 
     def sources(self, manifest: Manifest, steps: list[str]) -> Iterator[Source | tuple[Item, str]]:
         """Every item's source; or the item and the reason why it is not scored."""
         for item in manifest.items:
             rows: list[tuple[int, int]] = []
+            without: list[Faceless] = []
             for position, path in enumerate(item.files):
-                rows += [(position, index) for index in self._of(path)]
-            if not rows:
-                yield item, "not in the store"
-                continue
-            faces = [self.store[index] for _, index in rows]
-            squares = [[face.square.left, face.square.top, face.square.side] for face in faces]
-            identity = {"ids": [face.id for face in faces], "squares": squares, "min_face": self.min_face}
-            identity |= {"masks": self.cache.sha256(self.store.path / "faces.parquet")} if self.store.has_masks else {}
-            read = lambda rows=rows, item=item: self._looks(rows, item)  # noqa: E731
-            yield Source(item, identity, read, self.cache.get(identity, steps))
+                found = self._of(path)
+                if isinstance(found, Faceless):
+                    without.append(found)
+                else:
+                    rows += [(position, index) for index in found]
+            if rows:
+                yield self._source(item, rows, steps)
+            elif looked_at := [of for of in without if of.looked_at]:
+                yield _faceless_source(item, len(looked_at), looked_at[0].reason)
+            else:
+                yield item, without[0].reason if without else "not in the store"
 
-    def _of(self, path: Path) -> list[int]:
+    def _source(self, item: Item, rows: list[tuple[int, int]], steps: list[str]) -> Source:
+        faces = [self.store[index] for _, index in rows]
+        squares = [[face.square.left, face.square.top, face.square.side] for face in faces]
+        identity = {"ids": [face.id for face in faces], "squares": squares, "min_face": self.min_face}
+        if len(item.files) > 1:  # a face's frame is its picture's place in the list, which may be edited
+            identity["positions"] = [position for position, _ in rows]
+        identity |= {"masks": self.cache.sha256(self.store.path / "faces.parquet")} if self.store.has_masks else {}
+        return Source(item, identity, lambda: self._looks(rows, item), self.cache.get(identity, steps))
+
+    def _of(self, path: Path) -> list[int] | Faceless:
+        """The faces of a file, or why it gave none; an empty list where the store does not know it."""
         try:
-            by_path = self._faces.get(str(path.resolve()))
-            return by_path or self._faces.get(self.cache.sha256(path), [])
+            for name_of in (_resolved, self.cache.sha256):
+                name = name_of(path)
+                if found := self._faces.get(name) or self._faceless.get(name):
+                    return found
         except (MediaError, OSError):  # the file itself need not be there any more
-            return []
+            pass
+        return []
 
     def _looks(self, rows: list[tuple[int, int]], item: Item) -> Iterator[Look]:
         self._read += len(rows)
@@ -94,35 +116,71 @@ class StoreReader:
         return side, View(0, patch, usable(mask), float((mask[y0 : y1 + 1, x0 : x1 + 1] > 127).mean()))
 
 
+def _resolved(path: str | Path) -> str:
+    return str(Path(path).resolve())
+
+
+def _faceless_source(item: Item, frames: int, reason: str) -> Source:
+    """An item that prepare looked at in vain, at how many frames of a video the store does not say: one at least."""
+    return Source(item, None, lambda: iter(()), Found(frames, reason=reason))
+
+
 def labelled_store(store: FaceStore) -> Manifest:
-    """The manifest of a store whose sources lie in folders real/ and fake/.
+    """The manifest of a store whose sources lie in folders real/ and fake/, those without a face among them.
 
     Raises:
-        StoreError: A source lies in neither.
+        StoreError: A face's source lies in neither, or is a fake of a method called real.
     """
-    sources = dict(zip(store.column("sha256"), store.column("source"), strict=True))
-    places = [_place(store, Path(source)) for source in sources.values()]
-    met = Counter(places)
-    return Manifest(
-        [
-            Item(
-                dataset=printable(store.path.resolve().name),
-                method="real" if label == 0 else rest[0] if len(rest) > 1 else "fake",
-                video="/".join(rest) if met[label, rest] == 1 else source,
-                label=label,
-                files=(Path(source),),
+    by_sha256 = dict(zip(store.column("sha256"), store.column("source"), strict=True))
+    sources, missing = list(by_sha256.values()), []
+    for of in read_faceless(store.path):
+        if of.sha256 in by_sha256 or of.source in by_sha256.values():
+            continue
+        if of.sha256 and _depths(Path(of.source)):
+            sources.append(of.source)
+        else:
+            missing.append((of.source, of.reason))
+    roots = _roots(map(Path, sources))
+    found = {source: _place(Path(source), roots) for source in sources}
+    met = Counter(found.values())
+    items = []
+    for source, place in found.items():
+        if place is None:
+            raise StoreError(
+                f"{store.path}: {source} lies in no folder real/ or fake/, so nothing says what it is; prepare a store "
+                "of a folder that holds the two, or name its data set as DATA and this store with --store"
             )
-            for (label, rest), source in zip(places, sources.values(), strict=True)
-        ]
-    )
+        label, rest = place
+        method = "real" if label == 0 else rest[0] if len(rest) > 1 else "fake"
+        if label and method == "real":
+            raise StoreError(f"{store.path}: {source} is a fake of a method called real; rename its folder")
+        video = "/".join(rest) if met[place] == 1 else source
+        items.append(Item(printable(store.path.resolve().name), method, video, label, (Path(source),)))
+    return Manifest(items, missing)
 
 
-def _place(store: FaceStore, source: Path) -> tuple[int, tuple[str, ...]]:
-    """The label of a source, and its path below the folder that says so: the innermost one."""
-    depth = max((depth for depth, part in enumerate(source.parts[:-1]) if part in LABELS), default=None)
-    if depth is None:
-        raise StoreError(
-            f"{store.path}: {source} lies in no folder real/ or fake/, so nothing says what it is; prepare a store "
-            "of a folder that holds the two, or name its data set as DATA and this store with --store"
-        )
+def _depths(source: Path) -> list[int]:
+    """Where in a path the folders are that a label names."""
+    return [depth for depth, part in enumerate(source.parts[:-1]) if part in LABELS]
+
+
+def _roots(sources: Iterable[Path]) -> set[tuple[str, ...]]:
+    """The folders in which sources lie in real/ and in fake/."""
+    below: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for source in sources:
+        for depth in _depths(source):
+            below[source.parts[:depth]].add(source.parts[depth])
+    return {root for root, names in below.items() if len(names) == len(LABELS)}
+
+
+def _place(source: Path, roots: set[tuple[str, ...]]) -> tuple[int, tuple[str, ...]] | None:
+    """The label of a source, and its path below the folder that says so; None where none does.
+
+    As of a folder that is evaluated itself, that is the outermost one that has its counterpart beside it. Where none
+    has, the store was made of folders at several places, and it is the innermost.
+    """
+    depths = _depths(source)
+    if not depths:
+        return None
+    depth = next((depth for depth in depths if source.parts[:depth] in roots), depths[-1])
     return LABELS.index(source.parts[depth]), source.parts[depth + 1 :]

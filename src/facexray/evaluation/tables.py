@@ -54,7 +54,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "–": "--",
 }
 
@@ -65,7 +65,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The tables of `results` (the content of results.json) in GitHub's Markdown."""
     lines = [f"{_sentence(results, escape_markdown)}", ""]
     for level in results["metrics"]["class"]:
-        for names in _in_parts(methods(results)):
+        for names in _in_parts(methods(results, level)):
             header = ["model", "score", *(f"{short(name)} {metric}" for name in names for metric in FIELD_METRICS)]
             lines += [f"**{LEVELS[level]}, percent**", "", *_markdown_table(header, _points(results, level, names)), ""]
         header = ["score", "method", "real", "fake", *FIELD_METRICS]
@@ -80,7 +80,7 @@ def latex(results: Mapping[str, Any]) -> str:
     sentence = _sentence(results, escape_latex)
     for level in results["metrics"]["class"]:
         caption = f"{LEVELS[level].capitalize()} results in percent. {sentence}"
-        for names in _in_parts(methods(results)):
+        for names in _in_parts(methods(results, level)):
             lines += _latex_table(caption, _latex_header(names), _points(results, level, names, repeat_model=False))
         header = ["Score", "Method", "Real", "Fake", *FIELD_METRICS]
         caption = f"{LEVELS[level].capitalize()} results in percent, with 95\\,\\% intervals. {sentence}"
@@ -88,13 +88,14 @@ def latex(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def methods(results: Mapping[str, Any]) -> list[str]:
-    """The entries to show: the paper's methods in its order, others by name, overall last.
+def methods(results: Mapping[str, Any], level: str = "video_level") -> list[str]:
+    """The entries of a level to show: the paper's methods in its order, others by name, overall last.
 
-    One method alone is the same as overall, and not said twice.
+    One method alone is the same as overall, and not said twice. A method none of whose videos shows a face may count
+    at video level, for the class head alone; all others are at either level.
     """
     order = {name: place for place, name in enumerate(SHORT)}
-    found = [name for name in results["metrics"]["class"]["frame_level"] if name != OVERALL]
+    found = [name for name in results["metrics"]["class"][level] if name != OVERALL]
     found.sort(key=lambda name: (order.get(name, len(order)), name))
     return [*found, OVERALL] if len(found) > 1 else [OVERALL]
 
@@ -128,8 +129,8 @@ def escape_latex(text: object) -> str:
 
 def _one_line(text: object) -> str:
     """Without line ends, control signs and signs that turn the direction of what follows."""
-    kept = (" " if unicodedata.category(sign) in {"Cc", "Cf", "Zl", "Zp"} else sign for sign in printable(text))
-    return " ".join("".join(kept).split())
+    kept = (" " if unicodedata.category(sign) in {"Cc", "Cf", "Zl", "Zp"} else sign for sign in str(text))
+    return printable(" ".join("".join(kept).split()))
 
 
 def _value(entry: Mapping[str, Any], metric: str, part: str) -> float | None:
@@ -163,7 +164,7 @@ def _points(results: Mapping[str, Any], level: str, names: Sequence[str], repeat
     """A row per score: model, score, and AUC, AP, EER of each method."""
     rows = []
     for number, (score, levels) in enumerate(results["metrics"].items()):
-        entries = [levels[level][name] for name in names]
+        entries = [levels[level].get(name, {}) for name in names]
         model = results["model"]["name"] if repeat_model or not number else ""
         cells = [percent(entry, metric) for entry in entries for metric in FIELD_METRICS]
         rows.append([model, SCORE_TITLES.get(score, score), *cells])
@@ -174,7 +175,7 @@ def _intervals(results: Mapping[str, Any], level: str) -> list[Row]:
     """A row per score and method: counts, and AUC, AP, EER with their intervals."""
     rows = []
     for score, levels in results["metrics"].items():
-        for name in methods(results):
+        for name in (name for name in methods(results, level) if name in levels[level]):
             entry = levels[level][name]
             cells = [f"{percent(entry, metric)} {interval(entry, metric)}".strip() for metric in FIELD_METRICS]
             rows.append([SCORE_TITLES.get(score, score), short(name), str(entry["real"]), str(entry["fake"]), *cells])

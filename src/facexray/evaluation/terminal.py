@@ -15,17 +15,17 @@ LEVELS = {"frame_level": "frames", "video_level": "videos"}
 
 def print_results(results: dict[str, Any]) -> None:
     """Print the table of the class head, per method and overall, and what must be said beside it."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names of the user's methods and files are no markup
     console.print(_table(results))
     located = results["localisation"]
     if located:
         numbers = ", ".join(f"{name} {_estimate(located[name])}" for name in ("xray_AP", "xray_IoU", "region_IoU"))
-        console.print(f"localisation on {located['faces']} faces: {numbers}", markup=False)
+        console.print(f"localisation on {located['faces']} faces: {numbers}")
     skipped = results["skipped"]
     if skipped["count"]:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in skipped["reasons"].items())
-        console.print(f"skipped {skipped['count']}: {reasons}", markup=False)
-    console.print(WORTH, markup=False)
+        console.print(f"skipped {skipped['count']}: {reasons}")
+    console.print(WORTH)
 
 
 def _table(results: dict[str, Any]) -> Table:
@@ -34,7 +34,7 @@ def _table(results: dict[str, Any]) -> Table:
     for name in ("level", "real", "fake", *METRICS):
         table.add_column(name, no_wrap=True)
     levels = results["metrics"]["class"]
-    methods = list(levels["frame_level"])
+    methods = list(levels["video_level"])  # a method all of whose videos show no face has no frames that count
     for method in methods[1:] * (len(methods) > 2) + methods[:1]:
         for level, noun in LEVELS.items():
             entry = levels[level].get(method)

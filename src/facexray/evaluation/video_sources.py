@@ -16,7 +16,7 @@ from facexray.evaluation.cache import Cache
 from facexray.evaluation.clock import Clock
 from facexray.evaluation.manifest import Item, Manifest
 from facexray.evaluation.robustness import Patch
-from facexray.evaluation.sources import Look, Source, View, usable, without_path
+from facexray.evaluation.sources import Look, Source, View, is_passing, usable, without_path
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.masks import MIN_COVER, Mask, SourceMasks, open_masks
@@ -74,25 +74,26 @@ class Reader:
             try:
                 yield Frame(read_image(item.files[index]), index, 0)
             except MediaError as error:
-                yield Look(index, fault=without_path(error, item.files[index]), read=False)
+                fault = without_path(error, item.files[index])
+                yield Look(index, fault=fault, read=False, passing=is_passing(error))
 
     def _look(self, frame: Frame, masks: SourceMasks | None, pictures: bool) -> Look:
         found = self._detector.detect(frame.image)
         large = [face for face in found if (face.box[2:] - face.box[:2]).max() >= self.min_face]
         empty = None if large else f"every face smaller than {self.min_face} px" if found else "no face found"
-        fault = None
+        fault, passing = None, False
         whole: Mask | None = None
         if masks and large:
             try:
                 whole = masks.of(replace(frame, index=0) if pictures else frame)
             except MediaError as error:
-                fault = f"scored without its mask: {printable(error)}"
+                fault, passing = f"scored without its mask: {printable(error)}", is_passing(error)
         views = []
         for number, face in enumerate(large):
             square = Square.around(face.box)
             mask, overlap = (None, None) if whole is None else _masked(whole, face.box, square)
             views.append(View(number, Patch.around(frame.image, square), mask, overlap))
-        return Look(frame.index, views, empty, fault)
+        return Look(frame.index, views, empty, fault, passing=passing)
 
 
 def _masked(whole: Mask, box: NDArray[np.float32], square: Square) -> tuple[Mask | None, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import os
 import re
 from collections import Counter
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import numpy as np
 from facexray.detection.result import FaceResult, FrameResult, Result
 from facexray.detection.timeline import clock
 from facexray.errors import MediaError, SettingsError
-from facexray.images import RGB, shrink, write_bytes, write_image
+from facexray.images import RGB, write_bytes, write_image
 from facexray.provenance import provenance
 from facexray.report.heatmap import COLOURS, colour_xray, overlay, overlay_frame, xray_frame
-from facexray.report.page import Card, Drawing, Page, Table, data_uri, model_facts, write_page
+from facexray.report.page import Card, Drawing, Page, Table, data_uri, model_facts, shrink, write_page
 from facexray.report.timeline import timeline_svg
 from facexray.runtime.model import XrayModel
 
@@ -29,6 +30,9 @@ FILES_SHOWN = 200
 """Files that the page shows with pictures, the most suspicious; the others stand in its list."""
 
 
+PAGE_FILES = ("report.html", "about.json", "results.jsonl")
+ENDINGS = (".jpg", "_xray.jpg", "_beside.jpg", "_annotated.mp4", "_annotated.mkv")
+"""Of a result's pictures and annotated copy."""
 TIMELINE = "Each frame's score as a dot, their running median as a line; shaded where that is above the threshold."
 """What stands under a timeline."""
 
@@ -39,15 +43,36 @@ def suspicion(result: Result) -> float:
 
 
 def why(result: Result) -> str:
-    """The error, else the reason, without the file's name."""
-    return (result.error or result.reason).removeprefix(f"{result.source}: ")
+    """The reason, and what went wrong, without the file's name."""
+    error = (result.error or "").removeprefix(f"{result.source}: ")
+    return "; ".join(each for each in (result.reason if result.frame else "", error) if each)
+
+
+def picture_name(number: int, source: str) -> str:
+    """What the pictures of the `number`-th result are called, less their endings: 00003_photo."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(source).stem).encode()[:60].decode(errors="ignore")
+    return f"{number:05d}_{stem}"
+
+
+def written_into(out: Path) -> set[Path]:
+    """What an earlier run wrote into an output folder, by its results.jsonl; paths with every link resolved."""
+    folder = Path(os.path.realpath(out))
+    written = {folder / name for name in PAGE_FILES}
+    try:
+        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+        sources = [str(loads(line)["source"]) for line in lines]
+    except (OSError, ValueError, LookupError, TypeError):  # nothing there, or nothing of ours
+        return written
+    pictures = Path(os.path.realpath(folder / "pictures"))
+    names = (picture_name(number, source) for number, source in enumerate(sources))
+    return written | {pictures / (name + ending) for name in names for ending in ENDINGS}
 
 
 class DetectionReport:
     """Takes results one by one; holds small pictures of the most suspicious `FILES_SHOWN` only."""
 
     def __init__(self, out: Path, model: XrayModel, settings: dict[str, Any]) -> None:
-        """Begin an output folder.
+        """Begin an output folder; what an earlier run wrote into it is deleted.
 
         Raises:
             SettingsError: It cannot be written.
@@ -61,14 +86,15 @@ class DetectionReport:
         self._unread = 0
         try:
             (out / "pictures").mkdir(parents=True, exist_ok=True)
+            for path in written_into(out):
+                path.unlink(missing_ok=True)
             (out / "results.jsonl").write_bytes(b"")
         except OSError as error:
             raise SettingsError(f"{out}: cannot be written ({error.strerror})") from error
 
     def name_of(self, result: Result) -> Path:
         """Where the next result's pictures go, less their endings: `pictures/00003_photo`."""
-        stem = re.sub(r"[^\w.-]+", "_", Path(result.source).stem).encode()[:60].decode(errors="ignore")
-        return self._out / "pictures" / f"{self._counts.total():05d}_{stem}"
+        return self._out / "pictures" / picture_name(self._counts.total(), result.source)
 
     def add(self, result: Result, copy: Path | None = None) -> None:
         """Write a result's line and pictures, and keep its card; `copy` is its annotated video."""
@@ -93,8 +119,8 @@ class DetectionReport:
         self._counts[result.verdict] += 1
         self._unread += result.error is not None
 
-    def finish(self) -> None:
-        """Write report.html and about.json: the page, and how all of it was made.
+    def finish(self, note: str = "") -> None:
+        """Write report.html and about.json: the page, with a note on what was left out, and how all of it was made.
 
         Raises:
             SettingsError: They cannot be written.
@@ -105,11 +131,12 @@ class DetectionReport:
         if self._rest:
             rows = [row for _, row in sorted(self._rest, key=lambda pair: pair[0], reverse=True)]
             tables.append(Table(f"{len(rows)} less suspicious files", ["file", "verdict", "why"], rows, folded=True))
-        unread = f"; {self._unread} could not be read, or not to their end" if self._unread else ""
+        broken = f"{self._unread} could not be read, or not to their end" if self._unread else ""
+        lead = [f"{self._counts.total()} files, the most suspicious first", broken, note]
         settings = self._about["settings"]
         page = Page(
             "Face X-ray report",
-            f"{self._counts.total()} files, the most suspicious first{unread}",
+            "; ".join(each for each in lead if each),
             tables=tables,
             cards=[card for *_, card in sorted(self._cards, key=lambda each: each[:2], reverse=True)],
             facts=[

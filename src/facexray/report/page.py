@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from facexray.detection.verdict import WORTH
-from facexray.images import RGB, encode_image, shrink, write_bytes
+from facexray.images import RGB, encode_image, write_bytes
 from facexray.runtime.model import XrayModel
 
 PICTURE_SIDE = 480
@@ -103,6 +105,15 @@ def write_page(path: Path, page: Page) -> None:
     environment = Environment(loader=PackageLoader("facexray.report"), autoescape=True)
     html = environment.get_template("page.html").render(page=page, worth=WORTH)
     write_bytes(path, html.encode(errors="backslashreplace"))
+
+
+def shrink(image: RGB, long_side: int) -> RGB:
+    """Shrink an image (H, W, 3) so that its longer side is at most `long_side` pixels; smaller ones stay."""
+    scale = long_side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def data_uri(image: RGB) -> str:

@@ -89,3 +89,12 @@ def test_a_listed_video_that_is_not_there_is_named(tree):
     manifest = read_manifest(tree, "celeb-df-v2")
     assert manifest.missing == [(str(tree / "Celeb-synthesis" / "id0_id1_0000.mp4"), "not there")]
     assert len(manifest.items) == 3
+
+
+@pytest.mark.parametrize(("version", "fakes"), [(2, 795), (1, 5639)])
+def test_the_whole_of_the_other_version_is_known_by_its_fakes(tree, version, fakes):
+    for number in range(fakes - 3):
+        layouts.put(tree / "Celeb-synthesis" / f"more_{number}.mp4")
+    with pytest.raises(SettingsError, match=f"fakes: this is version {3 - version}; name it: --protocol celeb-df-v"):
+        read_manifest(tree, f"celeb-df-v{version}")
+    assert len(read_manifest(tree, f"celeb-df-v{3 - version}").items) == 4

@@ -48,10 +48,21 @@ def test_videos_in_a_folder_of_their_own_are_found(tree):
 
 
 def test_training_videos_are_not_evaluated_as_the_test_set(tree):
-    with pytest.raises(SettingsError, match="name no video of the split test"):
+    with pytest.raises(SettingsError, match="holds the split train, by its name, and not test"):
         read_manifest(tree / "train" / "dfdc_train_part_9", "dfdc")
-    with pytest.raises(SettingsError, match=r"labels\.csv: no such file"):
-        read_manifest(tree / "test", "dfdc", "train")
+    renamed = (tree / "train" / "dfdc_train_part_9").rename(tree / "part")
+    with pytest.raises(SettingsError, match="name no video of the split test"):
+        read_manifest(renamed, "dfdc")
+
+
+def test_the_name_of_a_splits_folder_says_which_it_is_whatever_its_list(tree):
+    (tree / "validation" / "metadata.json").unlink()
+    (tree / "validation" / "labels.csv").write_text("filename,label\nccc.mp4,1\nddd.mp4,0\n")
+    assert labels(tree / "validation", split="val") == {"ccc": 1, "ddd": 0}
+    (tree / "test" / "metadata.json").write_text('{"aaa.mp4": {"is_fake": 0}, "bbb.mp4": {"is_fake": 1}}')
+    for name, split, wrong in (("validation", "val", "test"), ("test", "test", "train"), ("test", "test", "val")):
+        with pytest.raises(SettingsError, match=f"holds the split {split}, by its name, and not {wrong}"):
+            read_manifest(tree / name, "dfdc", wrong)
 
 
 def test_no_list_of_labels(tree):

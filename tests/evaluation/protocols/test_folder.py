@@ -81,8 +81,8 @@ def test_a_blended_set_without_its_manifest_is_not_taken_for_a_labelled_folder(t
 def test_a_folder_that_may_not_be_read_is_reported(tree, monkeypatch):
     walk = os.walk
 
-    def forbid(path, onerror):
-        for folder, subfolders, names in walk(path, onerror=onerror):
+    def forbid(path, onerror, followlinks):
+        for folder, subfolders, names in walk(path, onerror=onerror, followlinks=followlinks):
             if "swap" in subfolders:
                 subfolders.remove("swap")
                 onerror(PermissionError(errno.EACCES, "Permission denied", str(Path(folder, "swap"))))
@@ -92,3 +92,14 @@ def test_a_folder_that_may_not_be_read_is_reported(tree, monkeypatch):
     manifest = read_manifest(tree)
     assert manifest.missing == [(str(tree / "fake" / "swap"), "folder cannot be read (Permission denied)")]
     assert len(manifest.items) == 4
+
+
+def test_a_linked_folder_is_a_method_and_a_second_name_of_one_is_told(tree, tmp_path):
+    layouts.put(tmp_path / "elsewhere" / "x.mp4")
+    (tree / "fake" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tree / "fake" / "again").symlink_to(tree / "fake" / "lipsync")
+    manifest = read_manifest(tree)
+    assert ("linked", "fake/linked/x.mp4") in {(item.method, item.video) for item in manifest.items}
+    assert "again" not in {item.method for item in manifest.items}
+    why = f"same folder as another (taken as {tree / 'fake' / 'lipsync'})"
+    assert manifest.missing == [(str(tree / "fake" / "again"), why)]

@@ -43,6 +43,22 @@ def test_two_columns_are_enough(path):
         assert {item.split for item in items} == {""}
 
 
+def test_rows_without_a_compression_go_with_any(path):
+    """Originals that were never compressed again stand beside each form of the fakes; c0 is another name of raw."""
+    lines = ["file,label,compression", "real/clip.mp4,real,", "fake/clip.mp4,fake,c23", "fake/frames/9.png,fake,c0"]
+    write(path, *lines)
+    for asked, there in (("c23", "c23"), ("c0", "raw"), ("raw", "raw")):
+        items = read_manifest(path, compression=asked).items
+        assert [(item.label, item.compression) for item in items] == [(0, ""), (1, there)]
+    with pytest.raises(SettingsError, match="names c23, raw, not c40"):
+        read_manifest(path, compression="c40")
+    write(path, *lines[:3])
+    assert [item.compression for item in read_manifest(path).items] == ["", "c23"]
+    write(path, "file,label", "real/clip.mp4,real", "fake/clip.mp4,fake")
+    with pytest.raises(SettingsError, match="names nothing, not c23; leave out --compression"):
+        read_manifest(path, compression="c23")
+
+
 def test_compressions_are_chosen_and_never_mixed(path):
     layouts.put(path.parent / "c40" / "clip.mp4")
     write(

@@ -4,7 +4,7 @@
     masks         (N, 256, 256) uint8, 255 · M, gzip
     labels        (N,) uint8, 0 real, 1 fake
     backgrounds   (N,) strings, the id of the face that was kept
-    recipes       (N,) strings, JSON, everything random about the sample
+    recipes       (N,) strings, JSON, everything random about the sample, and the background's video
 
 A process that is killed while HDF5 writes leaves a file that nobody can read. So the samples go into parts first,
 each whole or absent, and from there into the file, which gets its name when all are in it. A run that goes on begins
@@ -32,7 +32,6 @@ from facexray.blending.writers.sample import (
     Source,
     name_of,
     naming,
-    recipe_bytes,
 )
 from facexray.faces.crop import VIEW_SIZE
 
@@ -54,13 +53,13 @@ def missing(folder: Path, count: int) -> list[Sequence[int]]:
 
 def make(source: Source, folder: Path, part: Sequence[int]) -> None:
     """Draw samples and write them as a part, compressed as HDF5 stores them."""
-    write_part(folder, part, (_encode(source.sample(number)) for number in part))
+    write_part(folder, part, (_encode(source, source.sample(number)) for number in part))
 
 
-def _encode(sample: Sample) -> Files:
+def _encode(source: Source, sample: Sample) -> Files:
     return {
         "cls": str(sample.label).encode(),
-        "json": recipe_bytes(sample),
+        "json": source.record(sample),
         "image": sample.image.tobytes(),
         "mask": zlib.compress(sample.mask_levels.tobytes(), 1),
     }
@@ -119,5 +118,5 @@ def read(place: Path, numbers: Iterable[int]) -> Iterator[LabelledView]:
     with naming(path), h5py.File(path, "r") as file:
         images, masks, labels, recipes = (file[name] for name in ("images", "masks", "labels", "recipes"))
         for number in numbers:
-            mask, recipe = np.asarray(masks[number]), json.loads(recipes[number])
-            yield LabelledView(name_of(number), np.asarray(images[number]), mask, int(labels[number]), recipe)
+            mask, record = np.asarray(masks[number]), json.loads(recipes[number])
+            yield LabelledView(name_of(number), np.asarray(images[number]), mask, int(labels[number]), record)

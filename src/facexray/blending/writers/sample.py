@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ IMAGE_BYTES = VIEW_SIZE * VIEW_SIZE * 3
 """Of a sample's image, and at most about that when compressed."""
 REST_BYTES = 60_000
 """At most, of a sample's compressed mask, its recipe, and what the file system adds."""
+VIDEO = "background_video"
+"""What the file of a sample's recipe says beside the recipe itself."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class Source:
         """The sample of this number, and the layers that it is made of."""
         return draw_both(self.config, self.pool, self.faces, self.seed, 0, number)
 
+    @cached_property
+    def _videos(self) -> list[str]:
+        return self.faces.column("video")
+
+    def record(self, sample: Sample) -> bytes:
+        """A sample's recipe, and the video that its background is from, as JSON."""
+        recipe = sample.recipe.to_dict()
+        return json.dumps({**recipe, VIDEO: self._videos[self.faces.index_of[recipe["background"]]]}).encode()
+
 
 @dataclass(frozen=True)
 class LabelledView:
@@ -62,8 +74,8 @@ class LabelledView:
     """(256, 256) uint8: M in steps of 1/255; all 0 where real."""
     label: int
     """0 real, 1 fake."""
-    recipe: dict[str, Any]
-    """Everything random about it; `Recipe.from_dict` and `render` make the same sample of it."""
+    record: dict[str, Any]
+    """What `Source.record` wrote; earlier versions wrote the recipe alone."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a sample.
@@ -74,7 +86,7 @@ class LabelledView:
         shapes = self.image.shape, self.mask_levels.shape
         if shapes != ((VIEW_SIZE, VIEW_SIZE, 3), (VIEW_SIZE, VIEW_SIZE)) or self.label not in (0, 1):
             raise ValueError(f"sample {self.name}: image and mask of shapes {shapes}, label {self.label}")
-        if not isinstance(self.recipe, dict) or "background" not in self.recipe:
+        if not isinstance(self.record, dict) or "background" not in self.record:
             raise ValueError(f"sample {self.name}: its recipe names no background")
 
     @property
@@ -88,19 +100,24 @@ class LabelledView:
         return face_xray(self.mask_levels)
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """Everything random about it; `Recipe.from_dict` and `render` make the same sample of it."""
+        return {name: value for name, value in self.record.items() if name != VIDEO}
+
+    @property
     def background(self) -> str:
         """Id of the face that was kept."""
-        return str(self.recipe["background"])
+        return str(self.record["background"])
+
+    @property
+    def video(self) -> str:
+        """Key of the video or photograph that the background is from; its face's id where an earlier version wrote."""
+        return str(self.record.get(VIDEO, self.background))
 
 
 def name_of(number: int) -> str:
     """A sample's number as names and keys hold it."""
     return f"{number:06d}"
-
-
-def recipe_bytes(sample: Sample) -> bytes:
-    """A sample's recipe as JSON."""
-    return json.dumps(sample.recipe.to_dict()).encode()
 
 
 def decode_mask(png: bytes) -> Mask:

@@ -6,7 +6,7 @@ fake/000005/background.png    a fake's face that was kept, as it looks in the sa
            /mask.png          M, white is 1
            /blended.png       the sample, degradations included
            /xray.png          B = 4·M·(1−M)
-           /recipe.json       everything random about it
+           /recipe.json       everything random about it, and the background's video
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from facexray.blending.writers.sample import (
     decode_mask,
     name_of,
     naming,
-    recipe_bytes,
 )
 from facexray.faces.crop import VIEW_SIZE
 from facexray.images import decode_image, encode_image, write_bytes
@@ -56,7 +55,7 @@ def make(source: Source, folder: Path, part: Sequence[int]) -> None:
     """Draw samples and write each, whole or not at all: a real one is there when its image is, which comes last."""
     for number in part:
         sample, layers = source.both(number)
-        name, recipe, image = name_of(number), recipe_bytes(sample), encode_image(sample.image, ".png")
+        name, recipe, image = name_of(number), source.record(sample), encode_image(sample.image, ".png")
         if sample.label:
             pictures = {
                 "background.png": view_of(layers.background, sample.recipe),

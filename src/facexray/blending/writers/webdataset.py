@@ -2,7 +2,7 @@
 
 blended-000000.tar            samples 0 … 999
     000000.cls                0 real, 1 fake
-    000000.json               everything random about the sample
+    000000.json               everything random about the sample, and the background's video
     000000.mask.png           M, white is 1; black where real
     000000.png                the sample
 blended-000001.tar            samples 1000 … 1999, and so on
@@ -28,7 +28,6 @@ from facexray.blending.writers.sample import (
     decode_mask,
     name_of,
     naming,
-    recipe_bytes,
 )
 from facexray.images import decode_image, encode_image
 
@@ -50,13 +49,13 @@ def missing(folder: Path, count: int) -> list[Sequence[int]]:
 
 def make(source: Source, folder: Path, part: Sequence[int]) -> None:
     """Draw samples and write them as a part."""
-    write_part(folder, part, (_encode(source.sample(number)) for number in part))
+    write_part(folder, part, (_encode(source, source.sample(number)) for number in part))
 
 
-def _encode(sample: Sample) -> Files:
+def _encode(source: Source, sample: Sample) -> Files:
     return {
         "cls": str(sample.label).encode(),
-        "json": recipe_bytes(sample),
+        "json": source.record(sample),
         "mask.png": encode_image(sample.mask_levels, ".png"),
         "png": encode_image(sample.image, ".png"),
     }

@@ -17,22 +17,28 @@ LIST = "List_of_testing_videos.txt"
 FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 V2_TEST = 518
 """Videos in version 2's list, by its README."""
+FAKES = {795: 1, 5639: 2}
+"""The version of a whole data set, by the number of its fakes, as its README has it."""
 
 
 def read_celeb_df(request: Request, version: int) -> Manifest:
     """The videos of the official list, or all others (`train`).
 
-    A video's key has its folder's name: those of the two folders of real videos may share theirs.
+    A video's key has its folder's name: those of the two folders of real videos may share theirs. A list may be cut
+    short, and videos left out; which version such a part is of, nothing but the protocol's name says.
 
     Raises:
-        SettingsError: No list or folder there, a list that contradicts itself, or that of the other version.
+        SettingsError: No list or folder there, a list that contradicts itself, version 2's list under version 1, or as
+            many fakes as the whole of the other version has.
     """
     listed = _listed(request)
     if version == 1 and len(listed) == V2_TEST:
-        raise SettingsError(f"{request.data}: its {LIST} has {V2_TEST} videos: this is version 2; "
-                            "name it: --protocol celeb-df-v2")  # fmt: skip
+        raise _other(request, 2, f"its {LIST} has {V2_TEST} videos")
     folders = {name: _folder(request, name) for name in FOLDERS}
     manifest = Manifest([])
+    fakes = len(videos_below(folders["Celeb-synthesis"], Manifest([])))
+    if FAKES.get(fakes, version) != version:
+        raise _other(request, FAKES[fakes], f"it has {fakes:,} fakes")
 
     def item(folder: str, path: Path) -> Item:
         label = FOLDERS[folder]
@@ -48,6 +54,11 @@ def read_celeb_df(request: Request, version: int) -> Manifest:
         videos = videos_below(path, manifest)
         manifest.items.extend(item(folder, video) for video in videos if (folder, video.name) not in tested)
     return manifest
+
+
+def _other(request: Request, version: int, sign: str) -> SettingsError:
+    name = f"--protocol celeb-df-v{version}"
+    return SettingsError(f"{request.data}: {sign}: this is version {version}; name it: {name}")
 
 
 def _folder(request: Request, name: str) -> Path:

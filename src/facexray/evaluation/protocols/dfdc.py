@@ -18,6 +18,9 @@ from facexray.images import printable
 
 LISTS = ("labels.csv", "metadata.json")
 EXPECTED = "labels.csv (filename,label; 1 is fake) or metadata.json"
+FOLDERS = {"test": "test", "validation": "val", "val": "val", "train": "train"}
+"""The split that each folder holds, by its name; a training part's name says it, too."""
+PART = "dfdc_train_part_"
 
 
 def read_dfdc(request: Request) -> Manifest:
@@ -64,16 +67,26 @@ def read_dfdc_preview(request: Request) -> Manifest:
 def _folders(request: Request) -> list[Path]:
     """The folders of a split that have a list."""
     data = request.data
-    parts = [*data.glob("train/*"), *data.glob("dfdc_train_part_*"), data / "train"]
+    parts = [*data.glob("train/*"), *data.glob(f"{PART}*"), data / "train"]
     candidates = {"train": parts, "val": [data / "validation", data / "val"], "test": [data / "test"]}[request.split]
-    lists = LISTS if request.split == "test" else LISTS[1:]  # a labels.csv at the top is the test set's
-    at_top = [data] if any(not absent(data / name) for name in lists) else []
-    there = [folder for folder in candidates if any(not absent(folder / name) for name in LISTS)] or at_top
+    there = [folder for folder in candidates if any(not absent(folder / name) for name in LISTS)] or _at_top(request)
     if not there:
         raise request.lacks(
             candidates[-1] / LISTS[0], "file", f"{EXPECTED} in the folder of the split, or of its parts"
         )
     return sorted(there, key=natural)
+
+
+def _at_top(request: Request) -> list[Path]:
+    """The folder itself, if it has a list, and its name speaks for no other split."""
+    data, name = request.data, request.data.resolve().name
+    held = "train" if name.startswith(PART) else FOLDERS.get(name)
+    if held not in (None, request.split) and any(not absent(data / name) for name in LISTS):
+        raise SettingsError(f"{printable(data)}: holds the split {held}, by its name, and not {request.split}; "
+                            f"name it: --split {held}")  # fmt: skip
+    # Of a folder whose name says nothing, a labels.csv is the test set's.
+    lists = LISTS if request.split == (held or "test") else LISTS[1:]
+    return [data] if any(not absent(data / name) for name in lists) else []
 
 
 def _labels(request: Request, folder: Path) -> dict[str, tuple[int, str]]:

@@ -17,6 +17,8 @@ from facexray.images import find_sources, is_video, printable
 
 SPLITS = ("train", "val", "test")
 COMPRESSIONS = ("raw", "c23", "c40")
+COMPRESSION_NAMES = {"c0": "raw"}
+"""Other names of these."""
 
 LABELS = {"0": 0, "real": 0, "1": 1, "fake": 1}
 """How lists write a label: 0 and real, 1 and fake, in any case. Celeb-DF turns the digits round."""
@@ -141,9 +143,13 @@ def take(manifest: Manifest, item: Item) -> None:
 
 
 def media_below(folder: Path, manifest: Manifest) -> list[Path]:
-    """The photographs and videos of a folder, of any depth, in natural order; what cannot be read goes to `missing`."""
+    """The photographs and videos of a folder, of any depth, in natural order; what cannot be read goes to `missing`.
+
+    Links to folders that have another name here, under which they are taken, go there too.
+    """
     found = find_sources([folder])
     manifest.missing.extend((str(path), reason) for path, reason in found.unreadable)
+    manifest.missing.extend((str(path), f"same folder as another (taken as {one})") for path, one in found.repeated)
     return sorted(found.files, key=natural)
 
 

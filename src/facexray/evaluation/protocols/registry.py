@@ -15,7 +15,7 @@ from facexray.evaluation.protocols.deepfakebench import read_deepfakebench
 from facexray.evaluation.protocols.dfdc import read_dfdc, read_dfdc_preview
 from facexray.evaluation.protocols.faceforensics import read_dfd, read_faceforensics
 from facexray.evaluation.protocols.folder import read_folder
-from facexray.evaluation.protocols.layout import COMPRESSIONS, SPLITS, Request, is_folder
+from facexray.evaluation.protocols.layout import COMPRESSION_NAMES, COMPRESSIONS, SPLITS, Request, is_folder
 from facexray.evaluation.protocols.pairs_of_folders import read_ffiw, read_uadfv
 from facexray.evaluation.protocols.table import read_csv
 from facexray.images import printable
@@ -114,7 +114,7 @@ def read_manifest(data: Path, protocol: str = "auto", split: str = "test", compr
         StoreError: A blended set whose manifest is gone.
     """
     chosen = _choose(data, protocol)
-    compression = "raw" if compression == "c0" else compression
+    compression = COMPRESSION_NAMES.get(compression or "", compression)
     _check_part(chosen, "split", split, chosen.splits or ("test",))
     if compression is not None:
         _check_part(chosen, "compression", compression, chosen.compressions)

@@ -16,7 +16,7 @@ from pathlib import PurePath
 
 from facexray.errors import SettingsError
 from facexray.evaluation.manifest import Item, Manifest
-from facexray.evaluation.protocols.layout import COMPRESSIONS, LABELS, SPLITS, Request, absent
+from facexray.evaluation.protocols.layout import COMPRESSION_NAMES, COMPRESSIONS, LABELS, SPLITS, Request, absent
 from facexray.images import is_video, printable
 
 EXPECTED = "columns file and label (real, fake; or 0, 1), and any of dataset, method, video, split, compression, mask"
@@ -25,7 +25,7 @@ Rows = list[tuple[int, Item]]
 
 
 def read_csv(request: Request) -> Manifest:
-    """The rows of a split, or all where there is no column `split`; of the compression, where the column says one.
+    """The rows of a split, or all where there is no column `split`; of one compression, and those that name none.
 
     Rows of one (dataset, method, video) are the frames of one video, in the rows' order; without the column `video`,
     each file is a video of its own. Paths are relative to the CSV file's folder. A real's method is `real`.
@@ -40,16 +40,25 @@ def read_csv(request: Request) -> Manifest:
         if lines.setdefault(item.files[0], line) != line:
             raise _wrong(request, line, f"names the file of line {lines[item.files[0]]} again")
         videos[item.key, item.compression].append((line, item))
-    compressions = sorted({compression for _, compression in videos})
-    if len(compressions) > 1 and not request.compression:
-        raise SettingsError(f"{request.data}: holds {', '.join(c or 'blank' for c in compressions)} as compressions; "
-                            "name one: --compression c23")  # fmt: skip
+    compression = _compression(request, sorted({compression for _, compression in videos} - {""}))
     manifest = Manifest([])
-    for (_, compression), rows in videos.items():
+    for (_, of_rows), rows in videos.items():
         _check(request, rows)
-        if compression == (request.compression or compression) and rows[0][1].split in ("", request.split):
+        if of_rows in ("", compression) and rows[0][1].split in ("", request.split):
             _take(manifest, [item for _, item in rows])
     return manifest
+
+
+def _compression(request: Request, there: list[str]) -> str:
+    """The compression that is asked for, or the only one there is; nothing where the rows name none."""
+    if request.compression and request.compression not in there:
+        has = ", ".join(there) or "nothing"
+        raise SettingsError(f"{request.data}: its column compression names {has}, not {request.compression}; "
+                            "leave out --compression, or name the compression in the rows")  # fmt: skip
+    if not request.compression and len(there) > 1:
+        raise SettingsError(f"{request.data}: holds {', '.join(there)} as compressions; "
+                            f"name one: --compression {there[0]}")  # fmt: skip
+    return request.compression or next(iter(there), "")
 
 
 def _item(request: Request, line: int, cells: dict[str, str]) -> Item:
@@ -59,6 +68,8 @@ def _item(request: Request, line: int, cells: dict[str, str]) -> Item:
         raise _wrong(
             request, line, f"says {cells['label']!r} of {cells['file']!r}: a file, and real or fake, are needed"
         )
+    compression = COMPRESSION_NAMES.get(cells.get("compression", ""), cells.get("compression", ""))
+    cells = cells | {"compression": compression}
     for column, known in (("split", SPLITS), ("compression", COMPRESSIONS)):
         value = cells.get(column, "")
         if value not in known and (value or (column in cells and column == "split")):
@@ -74,7 +85,7 @@ def _item(request: Request, line: int, cells: dict[str, str]) -> Item:
         label,
         (request.data.parent / cells["file"],),
         cells.get("split", ""),
-        cells.get("compression", ""),
+        compression,
         mask,
     )
 
