@@ -70,7 +70,7 @@ def test_a_window_of_which_less_than_half_was_judged_tells_nothing():
     times, scores = np.arange(20) * 0.2, np.full(20, np.nan, np.float32)
     scores[8:12] = 0.9
     verdict, reason, score, _ = judge(times, scores, needed_of(0.2, 20))
-    assert (verdict, reason, score) == ("cannot tell", "only 4 frames in which the face could be judged", None)
+    assert (verdict, reason, score) == ("cannot tell", "the face could be judged in 4 frames only", None)
     scores[5:12] = 0.9
     assert judge(times, scores, needed_of(0.2, 20))[0] == "fake"
     assert judge(times[:4], scores[8:12], needed_of(0.2, 4))[0] == "fake"
@@ -81,7 +81,7 @@ def test_too_few_frames_cannot_be_told():
     scores = np.array([0.9, np.nan, 0.9], np.float32)
     assert judge(np.array([0.0, 0.2, 0.4]), scores)[:3] == (
         "cannot tell",
-        "only 2 frames in which the face could be judged",
+        "the face could be judged in 2 frames only",
         None,
     )
     assert judge(np.array([0.0, 0.2, 0.4]), scores, needed=2)[0] == "fake"

@@ -5,6 +5,7 @@ import av
 import numpy as np
 import pytest
 
+from facexray.detection.detector import Detector
 from facexray.detection.result import Result
 from facexray.detection.verdict import WORTH
 from facexray.errors import SettingsError
@@ -51,6 +52,29 @@ def test_json_prints_a_line_per_file_and_nothing_else(folder, capsys):
     results = detect([folder], json=True, fps=4)
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == [result.to_dict() for result in results]
+
+
+def test_stopped_it_tells_what_it_has(folder, tmp_path, monkeypatch, capsys):
+    def images(self, paths):
+        yield from real(self, paths[:1])
+        raise KeyboardInterrupt
+
+    real = Detector.images
+    monkeypatch.setattr(Detector, "images", images)
+    with pytest.raises(KeyboardInterrupt):
+        detect([folder], tmp_path / "out", fps=4)
+    printed = capsys.readouterr()
+    assert "clip.mp4" in printed.out
+    assert "stopped: 2 files were not judged" in printed.err
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "one file; stopped: 2 files were not judged" in page
+
+
+def test_the_page_counts_what_was_not_read(folder, tmp_path):
+    detect([folder], tmp_path / "out", fps=4)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<td>not read</td>\s*<td>1</td>", page)
+    assert re.search(r"cut[.]jpg: <span[^>]*>not read</span>", page)
 
 
 def test_the_table_says_what_a_verdict_is_worth(folder, capsys):

@@ -144,7 +144,7 @@ def _of_faces(faces: Sequence[FaceResult], thresholds: Thresholds) -> tuple[Verd
         every = "every face is" if len(faces) > 1 else "the face is"
         return "cannot tell", f"{every} {' or '.join(others)}"
     verdict, reason = verdict_of_score(max(judged), thresholds)
-    if len(faces) > 1:
+    if len(judged) > 1:
         reason += f"; the highest of {len(judged)} judged faces"
     return verdict, reason + "".join(f"; {count} {why}" for why, count in others.items())
 
@@ -164,7 +164,8 @@ def _of_tracks(tracks: Sequence[Track], frames: int) -> tuple[Verdict, str]:
         if of_kind:
             worst, others = of_kind[0], [str(track.number) for track in of_kind[1:]]
             when = f", {tell_spans(worst.spans)}" if verdict == "fake" else ""
-            as_well = f"; so are tracks {', '.join(others)}" if verdict == "fake" and others else ""
+            are = "are tracks" if len(others) > 1 else "is track"
+            as_well = f"; so {are} {', '.join(others)}" if verdict == "fake" and others else ""
             highest = f"; the highest of {len(judged)} judged tracks" if verdict == "real" and others else ""
             return worst.verdict, f"track {worst.number}{when}: {worst.reason}{as_well}{highest}{more}"
     raise AssertionError("a judged track has one of the three verdicts")

@@ -99,7 +99,7 @@ def judge_track(
     if not judged:
         return "cannot tell", f"the face is {why_not.most_common(1)[0][0]}", None
     if np.isnan(smooth).all():
-        return "cannot tell", f"only {judged} frames in which the face could be judged", None
+        return "cannot tell", f"the face could be judged in {judged} frame{'s' * (judged > 1)} only", None
     worst = int(np.nanargmax(smooth))
     score = float(smooth[worst])
     high = scores[(np.abs(times_s - times_s[worst]) <= window_s / 2) & (smooth > thresholds.fake_above)]

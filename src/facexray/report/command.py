@@ -76,23 +76,33 @@ def detect(
         raise SettingsError(f"no photograph or video in {', '.join(map(printable, files))}{note and f'; {note}'}")
     settings = {"fps": fps, "flip": flip, "engine": detector.model.engine}
     report = DetectionReport(Path(out), detector.model, settings) if out else None
-    results = []
-    for number, result in enumerate(_judge(detector, sources)):
-        if report:
-            copy = None
-            if annotate and result.kind == "video" and result.tracks:
-                result, copy = _annotate(sources.files[number], result, report)
-            report.add(result, copy)
-        results.append(result.without_pictures())
-        if json:
-            print(dumps(result.to_dict(), ensure_ascii=False), flush=True)
+    results: list[Result] = []
+    try:
+        for number, result in enumerate(_judge(detector, sources)):
+            if report:
+                copy = None
+                if annotate and result.kind == "video" and result.tracks:
+                    result, copy = _annotate(sources.files[number], result, report)
+                report.add(result, copy)
+            results.append(result.without_pictures())
+            if json:
+                print(dumps(result.to_dict(), ensure_ascii=False), flush=True)
+    except KeyboardInterrupt:
+        left = len(sources.files) + len(sources.unreadable) - len(results)
+        _tell(results, json, report, "; ".join(filter(None, [f"stopped: {left} files were not judged", note])))
+        raise
+    _tell(results, json, report, note)
+    return results
+
+
+def _tell(results: list[Result], json: bool, report: DetectionReport | None, note: str) -> None:
+    """The table, what was left out, and the page."""
     if not json:
         _print_table(results)
     if note:
         print(f"facexray detect: {note}", file=sys.stderr)
     if report:
         report.finish(note)
-    return results
 
 
 def exit_status(results: Sequence[Result]) -> int:

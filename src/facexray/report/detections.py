@@ -108,7 +108,8 @@ class DetectionReport:
         shown = [(caption, data_uri(picture)) for caption, picture in pictures]
         timeline = timeline_svg(result, self._model.thresholds)
         drawings = [Drawing(timeline, TIMELINE)] if timeline else []
-        card = (score, -self._counts.total(), Card(result.source, result.verdict, lines, shown, drawings))
+        verdict = result.verdict if result.frame else "not read"
+        card = (score, -self._counts.total(), Card(result.source, verdict, lines, shown, drawings))
         if len(self._cards) < FILES_SHOWN:
             heapq.heappush(self._cards, card)
         else:
@@ -116,7 +117,7 @@ class DetectionReport:
             self._rest.append((score, [least.title, least.verdict or "", *least.lines[:1]]))
         with (self._out / "results.jsonl").open("a", encoding="utf-8") as file:
             file.write(dumps(result.to_dict(), ensure_ascii=False) + "\n")
-        self._counts[result.verdict] += 1
+        self._counts[verdict] += 1
         self._unread += result.error is not None
 
     def finish(self, note: str = "") -> None:
@@ -126,13 +127,15 @@ class DetectionReport:
             SettingsError: They cannot be written.
         """
         model = {"model_sha256": self._model.sha256, "thresholds": vars(self._model.thresholds)}
-        counts = [[name, str(self._counts[name])] for name in COLOURS]
+        names = [*COLOURS, *(["not read"] if self._counts["not read"] else [])]
+        counts = [[name, str(self._counts[name])] for name in names]
         tables = [Table("Verdicts", ["verdict", "files"], counts)]
         if self._rest:
             rows = [row for _, row in sorted(self._rest, key=lambda pair: pair[0], reverse=True)]
             tables.append(Table(f"{len(rows)} less suspicious files", ["file", "verdict", "why"], rows, folded=True))
         broken = f"{self._unread} could not be read, or not to their end" if self._unread else ""
-        lead = [f"{self._counts.total()} files, the most suspicious first", broken, note]
+        files = self._counts.total()
+        lead = ["one file" if files == 1 else f"{files} files, the most suspicious first", broken, note]
         settings = self._about["settings"]
         page = Page(
             "Face X-ray report",

@@ -129,5 +129,5 @@ def model_facts(model: XrayModel) -> list[tuple[str, str]]:
     for name, measures in model.card.get("validation", {}).items():
         low, high = measures["AUC_95"]
         text = f"AUC {measures['AUC']:.3f} (95 % interval {low:.3f}–{high:.3f}, {measures['images']} images)"
-        facts.append((f"on its validation set, {name}", text))
+        facts.append((f"on forgeries blended from its validation portraits, {name}", text))
     return facts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +12,9 @@ from facexray.detection.timeline import clock
 from facexray.report.heatmap import COLOURS
 from facexray.runtime.model import Thresholds
 
-WIDTH, ROW, PLOT = 420, 92, 62
+WIDTH, ROW, PLOT = 460, 92, 62
 """Width of the drawing, height of a track's row, and of the scores in it, in its own units."""
-LEFT, RIGHT, TOP = 30, 8, 18
+LEFT, RIGHT, TOP = 70, 8, 18
 """What stands beside and above the scores of a row."""
 TRACKS_SHOWN = 6
 """Tracks that are drawn: the most suspicious."""
@@ -58,14 +60,17 @@ def _row(track: Track, top: float, times: tuple[float, float], thresholds: Thres
             f'<rect x="{x(begin):.1f}" y="{top + TOP}" width="{width:.1f}" height="{PLOT}" '
             f'fill="{_hex("fake")}" opacity="0.18"/>'
         )
-    levels = ((0.0, ""), (thresholds.real_below, "real"), (thresholds.fake_above, "fake"), (1.0, ""))
+    real, fake = thresholds.real_below, thresholds.fake_above
+    levels = ((0.0, ""), (real, f"real < {real:.2f}"), (fake, f"fake > {fake:.2f}"), (1.0, ""))
     for level, name in levels:
         dash = ' stroke-dasharray="3 3"' if name else ""
         parts.append(
             f'<path d="M{LEFT} {y(level):.1f}H{WIDTH - RIGHT}" stroke="currentColor" opacity="0.35" stroke-width="0.7"'
             f"{dash}/>"
         )
-        parts.append(f'<text x="{LEFT - 4}" y="{y(level) + 4:.1f}" text-anchor="end" style="{FONT}">{name}</text>')
+        parts.append(
+            f'<text x="{LEFT - 4}" y="{y(level) + 4:.1f}" text-anchor="end" style="{FONT}">{escape(name)}</text>'
+        )
     for time, score in _thin(track, track.scores):
         parts.append(f'<circle cx="{x(time):.1f}" cy="{y(score):.1f}" r="1.4" fill="currentColor" opacity="0.45"/>')
     points = _thin(track, track.smooth)
