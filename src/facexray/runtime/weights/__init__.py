@@ -9,7 +9,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "8567fe31c7fcf1eb1cb80c943a54f825de3863fd3ccd9a6e5a520c975d70fabb",
+    "mobilenetv2_100.portraits": "f9b43f8fd07cefa727c0218f552ef7a7aecd9c7bc208eb187e042584f895a022",
     "hrnet_w18_small.portraits": "fe8d8143e8349711c8338780d151cceaadd820d84a3507733d91651e6c61d21d",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
