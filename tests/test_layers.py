@@ -14,6 +14,7 @@ LAYERS = [
     "errors",
     "provenance",
     "workers",
+    "media",
     "images",
     "metrics",
     "faces",

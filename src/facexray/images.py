@@ -1,4 +1,4 @@
-"""Read and write RGB images; walk photographs, folders and video frames.
+"""Read and write RGB images; read the frames of videos.
 
 Every image inside facexray is (H, W, 3) uint8 RGB, upright. This module is the border: it undoes EXIF and
 video rotation, turns greyscale, CMYK, alpha and 16-bit images into RGB, and answers broken files with a
@@ -11,9 +11,9 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -26,11 +26,6 @@ from facexray.errors import MediaError
 
 RGB = NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".ogv"}
-    | {".3g2", ".m2ts", ".mxf", ".vob"}
-)
 VIDEO_FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,mxf,gxf,dv,wtv,ty,rm,nut,nsv,dhav,swf,"
     "bink,smk,gif,apng,ivf,yuv4mpegpipe,mjpeg,h261,h263,h264,hevc,vvc,av1,obu,m4v,vc1,jpeg_pipe,png_pipe,webp_pipe"
@@ -71,8 +66,10 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
     except UnidentifiedImageError as error:
         raise MediaError(f"{name}: not a photograph, whatever its name says; its content is no known format") from error
     except Exception as error:  # Pillow's plugins raise nearly every kind of exception on hostile files.
-        raise MediaError(f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or "
-                         "damaged, get it again from its source") from error  # fmt: skip
+        raise MediaError(
+            f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or damaged, "
+            "get it again from its source"
+        ) from error
 
 
 def _to_rgb(image: Image.Image) -> RGB:
@@ -148,61 +145,6 @@ def sha256_of(path: Path) -> str:
 
 UNFORESEEN = (cv2.error, MemoryError, ValueError, ArithmeticError)
 """What a hostile file may still bring about behind the checks: it costs that file, never the run."""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a walk over the user's paths found."""
-
-    files: list[Path] = field(default_factory=list)
-    """Photographs and videos, in sorted order, each once."""
-    unreadable: list[tuple[Path, str]] = field(default_factory=list)
-    """Paths that could not be walked, each with its reason."""
-    others: list[Path] = field(default_factory=list)
-    """Files in the folders that are neither photographs nor videos by their names."""
-
-    repeated: list[tuple[Path, Path]] = field(default_factory=list)
-    """Links to folders that were walked under another name, with that name."""
-
-    @property
-    def ignored(self) -> int:
-        """How many `others` there are."""
-        return len(self.others)
-
-
-def find_sources(paths: Sequence[str | Path] | str | Path) -> Sources:
-    """Walk files and folders (recursively) for photographs and videos; one path may stand alone.
-
-    A file that is named outright is taken whatever its suffix; in a folder, only known suffixes are. Links to folders
-    are followed; a folder to which several ways lead is walked once.
-    """
-    found: dict[Path, None] = {}
-    unreadable: list[tuple[Path, str]] = []
-    others: list[Path] = []
-    repeated: list[tuple[Path, Path]] = []
-
-    def note(error: OSError) -> None:
-        unreadable.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
-
-    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if not os.path.isdir(path):  # noqa: PTH112  # that of pathlib raises where a parent is forbidden
-            found[path] = None
-            continue
-        walked = {os.path.realpath(path): path}
-        for folder, subfolders, names in os.walk(path, onerror=note, followlinks=True):
-            ways = sorted((Path(folder, name) for name in subfolders), key=lambda way: (way.is_symlink(), way.name))
-            first = {way: walked.setdefault(os.path.realpath(way), way) for way in ways}
-            subfolders[:] = [way.name for way in ways if first[way] is way]
-            repeated += [(way, one) for way, one in first.items() if one is not way]
-            inside = [Path(folder, name) for name in sorted(names)]
-            found |= {file: None for file in inside if file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES}
-            others += [file for file in inside if file not in found]
-    return Sources(list(found), unreadable, others, repeated)
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file's name says video; every other file is taken for a photograph."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from facexray.faces.embedding import AUTO, THRESHOLD, cluster, embed, identify, 
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
-from facexray.images import find_sources, read_image
+from facexray.images import read_image
+from facexray.media import find_sources
 
 
 @pytest.fixture

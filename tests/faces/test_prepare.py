@@ -19,7 +19,8 @@ from facexray.faces import store_writer as writer_module
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
-from facexray.images import find_sources, read_image, sha256_of, write_image
+from facexray.images import read_image, sha256_of, write_image
+from facexray.media import find_sources
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and limits")
 

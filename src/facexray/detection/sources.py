@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from facexray.detection.sampling import sample_camera, sample_video
 from facexray.errors import MediaError
-from facexray.images import IMAGE_SUFFIXES, RGB, Frame, decode_image, is_video, printable, read_image, sha256_of
+from facexray.images import RGB, Frame, decode_image, printable, read_image, sha256_of
+from facexray.media import IMAGE_SUFFIXES, is_video
 
 Kind = Literal["image", "video"]
 

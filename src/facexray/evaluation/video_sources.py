@@ -20,7 +20,8 @@ from facexray.evaluation.sources import Look, Source, View, is_passing, usable, 
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.masks import MIN_COVER, Mask, SourceMasks, open_masks
-from facexray.images import Frame, is_video, printable, read_image, read_video
+from facexray.images import Frame, printable, read_image, read_video
+from facexray.media import is_video
 
 
 @dataclass

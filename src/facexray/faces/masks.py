@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from facexray.errors import MediaError, SettingsError
 from facexray.faces.crop import Square, cut_crop
-from facexray.images import Frame, find_sources, is_video, read_image, read_video
+from facexray.images import Frame, read_image, read_video
+from facexray.media import find_sources, is_video
 
 Mask = NDArray[np.uint8]
 """(H, W) uint8: 255 where manipulated, 0 where not; in between where one pixel is of both."""

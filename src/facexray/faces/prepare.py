@@ -22,7 +22,8 @@ from facexray.faces.masks import MaskFolder
 from facexray.faces.neighbour_table import save_neighbours
 from facexray.faces.store import Face, FaceStore
 from facexray.faces.store_writer import StoreWriter
-from facexray.images import UNFORESEEN, Frame, find_sources, is_video, read_image, read_video, sha256_of
+from facexray.images import UNFORESEEN, Frame, read_image, read_video, sha256_of
+from facexray.media import find_sources, is_video
 from facexray.provenance import provenance
 
 FEW = 4
@@ -135,7 +136,7 @@ def prepare(
         "masks": masks,
     }
     about = provenance("prepare", {"sources": named, **settings})
-    summary = PrepareSummary(out, len(found.files), ignored=found.ignored)
+    summary = PrepareSummary(out, len(found.files), ignored=len(found.others))
     try:
         # What decides whether a source fails: after a change of it, failed sources get another chance.
         reading = f"landmarks {sha256_of(landmarks)}" if landmarks else f"min_face {min_face}"

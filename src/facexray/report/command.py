@@ -18,7 +18,8 @@ from facexray.detection.detector import Detector
 from facexray.detection.result import Result
 from facexray.detection.verdict import WORTH
 from facexray.errors import MediaError, SettingsError
-from facexray.images import Sources, find_sources, printable
+from facexray.images import printable
+from facexray.media import Sources, find_sources
 from facexray.report.annotate import annotated_copy
 from facexray.report.detections import DetectionReport, suspicion, why, written_into
 from facexray.report.heatmap import COLOURS

@@ -13,7 +13,8 @@ from typing import Any
 
 from facexray.errors import SettingsError
 from facexray.evaluation.manifest import Item, Manifest
-from facexray.images import find_sources, is_video, printable
+from facexray.images import printable
+from facexray.media import find_sources, is_video
 
 SPLITS = ("train", "val", "test")
 COMPRESSIONS = ("raw", "c23", "c40")

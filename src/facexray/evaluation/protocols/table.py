@@ -17,7 +17,8 @@ from pathlib import PurePath
 from facexray.errors import SettingsError
 from facexray.evaluation.manifest import Item, Manifest
 from facexray.evaluation.protocols.layout import COMPRESSION_NAMES, COMPRESSIONS, LABELS, SPLITS, Request, absent
-from facexray.images import is_video, printable
+from facexray.images import printable
+from facexray.media import is_video
 
 EXPECTED = "columns file and label (real, fake; or 0, 1), and any of dataset, method, video, split, compression, mask"
 
