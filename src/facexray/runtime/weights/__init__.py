@@ -10,7 +10,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 
 SHA256 = {
     "mobilenetv2_100.portraits": "f9b43f8fd07cefa727c0218f552ef7a7aecd9c7bc208eb187e042584f895a022",
-    "hrnet_w18_small.portraits": "fe8d8143e8349711c8338780d151cceaadd820d84a3507733d91651e6c61d21d",
+    "hrnet_w18_small.portraits": "fcabe9a5487e89951bb5d62fb6a8a86a89b8c7337af5b7f19628f0116dfca5f9",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
