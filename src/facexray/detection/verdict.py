@@ -23,8 +23,8 @@ WORTH = (
 MIN_FACE_PX = 48
 """Longer side of a face's box in pixels, under which it is not judged.
 
-The default model on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real ones
-3 % are called fake at 198 px, 5 % at 48, 19 % at 32, 62 % at 24; the AUC is 0.98, 0.88, 0.77 and 0.61
+The default model on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real
+ones 3 % are called fake at 198 px, 5 % at 48, 19 % at 32, 62 % at 24; the AUC is 0.98, 0.88, 0.77 and 0.61
 (benchmarks/limits.py)."""
 MIN_SHARPNESS = 0.22
 """`sharpness` under which a face is not judged.
