@@ -177,8 +177,7 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             total = _count_frames(path)
             if not total:
                 raise MediaError(f"{path}: holds no frames; it may be cut off")
-            spread = {int((i + 0.5) * total / (frames or 1)) for i in range(frames or 1)}
-            wanted = spread if stride is None else set(range(0, total, stride))
+            wanted = set(evenly(total, frames or 1, stride))
             try:
                 yield from _decode_wanted(container, wanted)
             except av.FFmpegError:  # half a frame at the end, which some decoders conceal
@@ -189,6 +188,13 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
+
+
+def evenly(count: int, frames: int, stride: int | None) -> list[int]:
+    """Which of so many frames are looked at: the middle of each of `frames` equal parts, or each `stride`-th."""
+    if stride is not None:
+        return list(range(0, count, stride))
+    return sorted({int((i + 0.5) * count / frames) for i in range(frames)})
 
 
 def open_video(path: Path) -> av.container.InputContainer:

@@ -15,8 +15,8 @@ from facexray.evaluation.pooled import boundary_energy, pool_xray
 from facexray.evaluation.scored import SCORES
 from facexray.evaluation.scoring import CUT_OFF, STOPPED, Scorer
 from facexray.evaluation.sources import is_passing
-from facexray.evaluation.video_sources import Reader, evenly
-from facexray.images import read_image, write_image
+from facexray.evaluation.video_sources import Reader
+from facexray.images import evenly, read_image, write_image
 from facexray.runtime.model import BATCH, Prediction
 
 

@@ -85,7 +85,7 @@ def measure(tally: Tally, config: EvaluateConfig, robustness: bool) -> dict[str,
 
     Args:
         tally: What was scored.
-        config: Its threshold, which must be set here, is that of the accuracy; its `no_face` says what becomes of
+        config: Its threshold, 0.5 where it names none, is that of the accuracy; its `no_face` says what becomes of
             videos without a face.
         robustness: Whether everything was scored under the sweep, too.
 

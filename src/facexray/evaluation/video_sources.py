@@ -20,7 +20,7 @@ from facexray.evaluation.sources import Look, Source, View, is_passing, usable, 
 from facexray.faces.crop import Square, cut_crop
 from facexray.faces.detector import FaceDetector
 from facexray.faces.masks import MIN_COVER, Mask, SourceMasks, open_masks
-from facexray.images import Frame, printable, read_image, read_video
+from facexray.images import Frame, evenly, printable, read_image, read_video
 from facexray.media import is_video
 
 
@@ -103,10 +103,3 @@ def _masked(whole: Mask, box: NDArray[np.float32], square: Square) -> tuple[Mask
     within = whole[y0 : y1 + 1, x0 : x1 + 1]
     overlap = float(np.count_nonzero(within > 127) / max(1, within.size))
     return (usable(cut_crop(whole, square)) if overlap > MIN_COVER else None), overlap
-
-
-def evenly(count: int, frames: int, stride: int | None) -> list[int]:
-    """Which of so many frames are looked at: the middle of each of `frames` equal parts, or each `stride`-th."""
-    if stride is not None:
-        return list(range(0, count, stride))
-    return sorted({int((i + 0.5) * count / frames) for i in range(frames)})
