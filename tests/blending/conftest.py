@@ -11,7 +11,7 @@ from facexray.blending.blend import BLENDS
 from facexray.blending.colour import COLOURS
 from facexray.blending.config import MODES, SOFTENINGS, BlendConfig, Chance
 from facexray.blending.deform import SPLINES
-from facexray.blending.degrade import DEGRADATIONS, KERNELS, SUBSAMPLINGS
+from facexray.blending.degrade import DEGRADATIONS, RESAMPLINGS, SUBSAMPLINGS
 from facexray.faces.neighbours import FacePool
 
 
@@ -62,7 +62,7 @@ def everything():
         colour=dict.fromkeys(COLOURS, 1.0),
         blend=dict.fromkeys(BLENDS, 1.0),
         degradations={kind: Chance(0.3, *amounts) for kind, amounts in mild.items()},
-        resample_kernels={f"{down}-{up}": 1.0 for down in KERNELS for up in KERNELS},
+        resample_kernels=dict.fromkeys(RESAMPLINGS, 1.0),
         jpeg_subsampling=dict.fromkeys(SUBSAMPLINGS, 1.0),
         window_range_px=(210, 310),
         flip_vertical_prob=0.3,

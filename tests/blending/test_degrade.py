@@ -334,6 +334,17 @@ def test_resample_goes_down_by_the_first_kernel_and_up_by_the_second(how, filter
     np.testing.assert_array_equal(once(crop, "resample", 0.6, how), expected)
 
 
+@pytest.mark.parametrize("down", ["area", "linear"])
+def test_what_comes_up_later_stays_small_for_the_steps_that_follow(down, crop):
+    """A codec's blocks are then blocks of the small image."""
+    kernels = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
+    small = cv2.resize(crop, (127, 127), interpolation=kernels[down])
+    packed = Degradation("jpeg", 30, "420")
+    steps = (Degradation("resample", 0.4, f"{down}-later"), packed)
+    np.testing.assert_array_equal(degrade(crop, steps[:1]), small)
+    np.testing.assert_array_equal(degrade(crop, steps), degrade(small, (packed,)))
+
+
 def test_resample_loses_more_the_further_down_it_goes(crop):
     for how in ("area-cubic", "linear-linear", "nearest-linear"):
         lost = [error(crop, once(crop, "resample", share, how)) for share in (0.05, 0.2, 0.5, 0.8, 1.0)]

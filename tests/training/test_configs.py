@@ -38,7 +38,7 @@ def command_of(config):
 
 
 def test_there_are_configs():
-    assert {"cpu.yaml", "gpu.yaml", "hrnet.yaml", "paper.yaml", "sbi.yaml", "smoke.yaml"} == {
+    assert {"cpu.yaml", "further.yaml", "gpu.yaml", "hrnet.yaml", "paper.yaml", "sbi.yaml", "smoke.yaml"} == {
         config.name for config in CONFIGS
     }
 

@@ -125,6 +125,19 @@ def test_the_card_says_what_the_network_began_from(pretrained, said, model):
     assert re.search(rf"^\| network \| .*begun from .*{said}", card_text(card, b"model"), re.MULTILINE)
 
 
+@pytest.mark.parametrize("validation", [{"auc_degraded": 0.75}, {"degraded": {"AUC": 0.75}}], ids=["run", "export"])
+def test_the_card_says_what_it_went_on_from_and_who_taught_it(validation, model):
+    settings = copy.deepcopy(model.card["settings"])
+    settings["network"]["pretrained"] = "runs/first"
+    other = {"settings": model.card["settings"], "commit": "abc", "iteration": 3, "validation": validation}
+    card = {**model.card, "settings": settings, "pretrained": other, "teacher": {**other, "commit": "def"}}
+    one, two = (
+        f"a test_efficientnet that had begun from random weights (commit `{commit}`, iteration 3, validation AUC 0.750)"
+        for commit in ("abc", "def")
+    )
+    assert f"begun from the weights of `first`, {one}, taught by {two}; class head" in card_text(card, b"model")
+
+
 def test_thresholds_are_probabilities_in_order(model):
     assert 0 <= model.thresholds.real_below <= model.thresholds.fake_above <= 1
 

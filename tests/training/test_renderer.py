@@ -169,6 +169,18 @@ def test_what_runs_on_the_host_is_numpys_to_the_byte(store, kind, device):
     assert (degraded != untouched).any()
 
 
+@ON_EACH_DEVICE
+def test_what_a_resampling_left_small_comes_out_as_numpys(store, device):
+    config = replace(
+        CLEAN,
+        resample_kernels={"area-later": 1.0, "linear-later": 1.0, "area-cubic": 1.0},
+        degradations={kind: CHANCES[kind] for kind in ("blur", "resample", "gaussian_noise", "jpeg")},
+    )
+    fakes = recipes_of(store, config, 5)
+    assert {recipe.degradations[1].how.endswith("later") for recipe in fakes} == {True, False}
+    assert_alike([*fakes, *(recipe.as_real() for recipe in fakes)], store, device)
+
+
 def test_real_recipes_come_out_to_the_byte(store):
     """Where no kernel sums in floats: those of `cubic` and `area` OpenCV adds up in its own order."""
     kernels = {"nearest-linear": 1.0, "linear-linear": 1.0}

@@ -14,7 +14,7 @@ from facexray.blending.align import ALIGNMENTS, INTERPOLATIONS
 from facexray.blending.blend import BLENDS
 from facexray.blending.colour import COLOURS
 from facexray.blending.deform import SPLINES
-from facexray.blending.degrade import DEGRADATIONS, KERNELS, SUBSAMPLINGS
+from facexray.blending.degrade import DEGRADATIONS, RESAMPLINGS, SUBSAMPLINGS
 from facexray.blending.hull import HULLS
 from facexray.errors import SettingsError
 from facexray.faces.crop import CROP_SIZE
@@ -128,7 +128,8 @@ class BlendConfig:
     resample_kernels: Choice = field(
         default_factory=lambda: {"nearest-linear": 1.0, "linear-linear": 1.0, "area-cubic": 2.0}
     )
-    """Kernels down-up of the degradation resample: nearest, linear, area, cubic, lanczos."""
+    """Kernels down-up of the degradation resample: nearest, linear, area, cubic, lanczos; up also later: the image
+    stays small, and is noisy and compressed as a small one, until the view is made."""
     jpeg_subsampling: Choice = "420"
     """Chroma subsampling of the degradation jpeg: 420, 444."""
     window_range_px: tuple[int, int] = (232, 290)
@@ -201,7 +202,7 @@ class BlendConfig:
             "soften": SOFTENINGS,
             "colour": COLOURS,
             "blend": BLENDS,
-            "resample_kernels": [f"{down}-{up}" for down in KERNELS for up in KERNELS],
+            "resample_kernels": RESAMPLINGS,
             "jpeg_subsampling": SUBSAMPLINGS,
         }
         for name, names in known.items():

@@ -24,6 +24,10 @@ KERNELS = {
     "cubic": cv2.INTER_CUBIC,
     "lanczos": cv2.INTER_LANCZOS4,
 }
+LATER = "later"
+"""In place of the kernel up: the image stays small, and noise and codecs work at its size, until the view is made."""
+RESAMPLINGS = tuple(f"{down}-{up}" for down in KERNELS for up in (*KERNELS, LATER))
+"""Ways down and up, by which an image is resampled."""
 SUBSAMPLINGS = {"420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444}
 BLOCK_PX = 8
 """Side of a lost block."""
@@ -40,13 +44,13 @@ class Degradation:
     amount: float
     """How much; what it means stands in `DEGRADATIONS`."""
     how: str = ""
-    """`resample`: kernels down and up, as `area-cubic`; `jpeg`: chroma subsampling, `420` or `444`."""
+    """`resample`: one of `RESAMPLINGS`; `jpeg`: chroma subsampling, `420` or `444`."""
     seed: int = 0
     """Of what is drawn where the step is applied: noise, shading, the blocks' places."""
 
 
 def degrade(image: RGB, steps: tuple[Degradation, ...]) -> RGB:
-    """Apply the steps in order to an image (H, W, 3)."""
+    """Apply the steps in order to an image (H, W, 3): as large as it, but for what a resampling left small."""
     for step in steps:
         image = DEGRADATIONS[step.kind].apply(image, step)
     return image
@@ -54,9 +58,10 @@ def degrade(image: RGB, steps: tuple[Degradation, ...]) -> RGB:
 
 def _resample(image: RGB, step: Degradation) -> RGB:
     height, width = image.shape[:2]
-    down, up = (KERNELS[name] for name in step.how.split("-"))
+    down, up = step.how.split("-")
     size = (max(1, round(width * step.amount)), max(1, round(height * step.amount)))
-    return np.asarray(cv2.resize(cv2.resize(image, size, interpolation=down), (width, height), interpolation=up))
+    small = cv2.resize(image, size, interpolation=KERNELS[down])
+    return np.asarray(small if up == LATER else cv2.resize(small, (width, height), interpolation=KERNELS[up]))
 
 
 def _jpeg(image: RGB, step: Degradation) -> RGB:

@@ -212,9 +212,13 @@ def change_source(image: RGB, change: SourceChange) -> RGB:
 
 
 def view_of(window: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
-    """Resize a recipe's window (S, S, …) to the view (256, 256, …) and mirror it as the recipe says."""
+    """Resize a recipe's window (S, S, …) to the view (256, 256, …) and mirror it as the recipe says.
+
+    One that a degradation left smaller than it was comes up as the crop of a small face does.
+    """
     if window.shape[0] != VIEW_SIZE:
-        window = np.asarray(cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
+        how = cv2.INTER_LINEAR if window.shape[0] == recipe.window[2] else cv2.INTER_CUBIC
+        window = np.asarray(cv2.resize(window, (VIEW_SIZE, VIEW_SIZE), interpolation=how), np.uint8)
     if recipe.flip or recipe.flip_vertical:
         axes = -1 if recipe.flip and recipe.flip_vertical else int(recipe.flip)  # both; 1 left to right, 0 upside down
         window = np.asarray(cv2.flip(window, axes), np.uint8)

@@ -68,7 +68,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         opset=card["opset"],
         convention=", ".join(f"{key} {value}" for key, value in card["convention"].items()),
         backbone=settings["network"]["backbone"],
-        begun_from=_begun_from(settings["network"].get("pretrained")) + _taught_by(card.get("teacher")),
+        begun_from=_begun_from(card),
         class_head=settings["network"]["class_head"],
         photographs=card["photographs"],
         faces=data["faces"],
@@ -92,20 +92,24 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
     )
 
 
-def _begun_from(pretrained: str | None) -> str:
-    if pretrained is None:
-        return "random weights"
-    return "timm's weights of its hub" if pretrained == "hub" else f"the weights of `{Path(pretrained).name}`"
+def _begun_from(card: dict[str, Any]) -> str:
+    """What a network's first weights were, and who taught it."""
+    name = card["settings"]["network"].get("pretrained")
+    first = {None: "random weights", "hub": "timm's weights of its hub"}.get(
+        name, f"the weights of `{Path(str(name)).name}`"
+    )
+    if "pretrained" in card:
+        first += f", {_made(card['pretrained'])}"
+    return first + (f", taught by {_made(card['teacher'])}" if "teacher" in card else "")
 
 
-def _taught_by(teacher: dict[str, Any] | None) -> str:
-    if teacher is None:
-        return ""
+def _made(origin: dict[str, Any]) -> str:
+    """A model that another learned from: what it is, and how good it was on its own validation."""
+    validation = origin["validation"]  # of a run, or of an export
+    auc = validation["auc_degraded"] if "auc_degraded" in validation else validation["degraded"]["AUC"]
     return (
-        f", taught by a {teacher['settings']['network']['backbone']} "
-        f"that had begun from {_begun_from(teacher['settings']['network'].get('pretrained'))} "
-        f"(commit `{teacher['commit']}`, iteration {teacher['iteration']}, "
-        f"validation AUC {teacher['validation']['auc_degraded']:.3f})"
+        f"a {origin['settings']['network']['backbone']} that had begun from {_begun_from(origin)} "
+        f"(commit `{origin['commit']}`, iteration {origin['iteration']}, validation AUC {auc:.3f})"
     )
 
 

@@ -19,13 +19,12 @@ from rich.markup import escape
 
 from facexray.errors import FaceXrayError, ModelError, SettingsError
 from facexray.faces.store import FaceStore
-from facexray.training.checkpoint import load_model
+from facexray.training.checkpoint import begin, load_model
 from facexray.training.config import OptimConfig, RunConfig
 from facexray.training.datasets import BlendedPairs, collate, hold_out
 from facexray.training.export import check_agreement, draft_model
 from facexray.training.log import Log
 from facexray.training.loop import fit, setup
-from facexray.training.network import FaceXrayNet
 from facexray.training.state import Settings, Training
 
 Stores = tuple[FaceStore, FaceStore | None]
@@ -127,7 +126,7 @@ def _draw(stores: Stores, settings: Settings) -> tuple[float, str]:
 
 
 def _build(settings: Settings) -> tuple[None, str]:
-    net = FaceXrayNet(settings.network)
+    net = begin(settings.network)[0]
     count = sum(weight.numel() for weight in net.parameters())
     learning = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
     # A gradient and the optimiser's two moments for each weight that learns.

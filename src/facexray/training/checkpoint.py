@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save
 from facexray.errors import ModelError
 from facexray.images import write_bytes
 from facexray.runtime.model import METADATA_KEY
+from facexray.runtime.weights import SHA256, shipped_path
 from facexray.training.config import NetworkConfig
 from facexray.training.network import FaceXrayNet
 
@@ -89,6 +91,50 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     except RuntimeError as error:
         raise ModelError(f"{file}: the weights fit another network than the file's card says ({error})") from error
     return net.eval(), card
+
+
+def begin(config: NetworkConfig) -> tuple[FaceXrayNet, dict[str, Any] | None]:
+    """The network that a training begins with, and what the model of ours is that it goes on from, if any.
+
+    Raises:
+        SettingsError: timm has no such backbone, or its hub cannot be reached.
+        ModelError: The file of weights is damaged, or of another network.
+    """
+    path = _our_model(config.pretrained)
+    if path is None:
+        return FaceXrayNet(config), None
+    trained, card = load_model(path)
+    wanted, found = ((net.backbone, net.class_head) for net in (config, trained.config))
+    if wanted != found:
+        raise ModelError(
+            f"{path}: holds a {found[0]} with the class head {found[1]}, and the settings say {wanted[0]} with "
+            f"{wanted[1]}: give network.backbone and network.class_head as it has them"
+        )
+    net = FaceXrayNet(replace(config, pretrained=None))
+    net.load_state_dict(trained.state_dict())
+    return net, origin(card)
+
+
+def origin(card: dict[str, Any]) -> dict[str, Any]:
+    """What the card of a model that learns from this one says of it."""
+    names = ("commit", "iteration", "validation", "settings", "pretrained", "teacher")
+    return {name: card[name] for name in names if name in card}
+
+
+def _our_model(pretrained: str | None) -> Path | None:
+    """Where a whole trained model of ours is that `network.pretrained` names: a shipped one's name, a run, a file."""
+    if pretrained is None or pretrained == "hub":
+        return None
+    if pretrained in SHA256:
+        return shipped_path(pretrained).with_suffix(".safetensors")
+    path = Path(pretrained)
+    if path.is_dir():
+        return path
+    try:
+        with safe_open(path, "pt") as stored:
+            return path if METADATA_KEY in (stored.metadata() or {}) else None
+    except (OSError, SafetensorError):  # a .pth, or what `load_backbone` says more of
+        return None
 
 
 def _model_file(path: Path) -> Path:

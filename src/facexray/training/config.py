@@ -18,8 +18,9 @@ class NetworkConfig:
     """A network of timm's: an HRNet (hrnet_w18_small, hrnet_w18, hrnet_w32, hrnet_w48, …), or any other that gives
     feature maps (mobilenetv2_100, efficientnet_b4, vit_small_patch14_reg4_dinov2, …)."""
     pretrained: str | None = None
-    """The backbone's first weights: hub (timm's own, downloaded), or a file: timm's, the official
-    hrnetv2_w*_imagenet_pretrained.pth, torchvision's mobilenet_v2-*.pth; random where not given."""
+    """First weights; random where not given. Of the backbone: hub (timm's own, downloaded), or a file: timm's, the
+    official hrnetv2_w*_imagenet_pretrained.pth, torchvision's mobilenet_v2-*.pth. Of the heads as well: a trained
+    model to go on from, which is a shipped one's name, a run's folder, or a .safetensors of train or export."""
     tune: Literal["all", "norms"] = "all"
     """What of the backbone learns: all, or norms, its normalisation layers; the heads always do."""
     class_head: Literal["paper", "features", "mean", "max", "top_k"] = "paper"

@@ -71,7 +71,7 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
     scores = _all_scores(predictions)
     card = {
         **card,
-        **{part: without_folders(card[part]) for part in ("settings", "data", "teacher") if part in card},
+        **{part: without_folders(card[part]) for part in ("settings", "data", "pretrained", "teacher") if part in card},
         "name": out.stem,
         "photographs": photographs,
         "licence": licence,

@@ -17,7 +17,7 @@ from facexray.errors import ModelError
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.provenance import plain, provenance
-from facexray.training.checkpoint import load_checkpoint, save_checkpoint, save_model
+from facexray.training.checkpoint import begin, load_checkpoint, save_checkpoint, save_model
 from facexray.training.config import OptimConfig, RunConfig
 from facexray.training.datasets import (
     Batch,
@@ -33,7 +33,6 @@ from facexray.training.distributed import sync_batch_norms
 from facexray.training.interruption import end_stopped, signals_noted
 from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
-from facexray.training.network import FaceXrayNet
 from facexray.training.renderer import BatchRenderer
 from facexray.training.schedule import Freezer, learning_rate, make_average, make_optimizer
 from facexray.training.state import Progress, Settings, Training
@@ -55,7 +54,8 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     fabric = _launch(optim, run)
     faces, val_faces = (None, None) if val_store else hold_out(store)
     torch.manual_seed(settings.seed)
-    net = FaceXrayNet(settings.network).to(memory_format=torch.channels_last)
+    net, predecessor = begin(settings.network)
+    net.to(memory_format=torch.channels_last)
     sync_batch_norms(net, fabric)
     about = provenance("train", vars(settings))
     about["data"] = {
@@ -66,6 +66,8 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
         "validation_faces": len(val_store) if val_store else len(val_faces or []),
         "validation_faces_sha256": faces_sha256(val_store or store, val_faces),
     }
+    if predecessor:
+        about["pretrained"] = predecessor
     pairs = BlendedPairs(settings.blending, store, faces, settings.seed, settings.data)
     if pairs.fakes:
         check_apart(pairs.fakes, val_store or store, val_faces)

@@ -185,8 +185,8 @@ class BatchRenderer:
             images[fakes] = self._blend(plan, crops, images[fakes], masks[fakes])
         steps = [_leak(recipe) + recipe.degradations for recipe in recipes]
         spans = torch.tensor([[[0, recipe.window[2]]] * 2 for recipe in recipes])
-        images = degrade(images, spans, steps, self._host)
-        levels, mask_levels = (_view(canvas, spans, recipes).to(torch.uint8) for canvas in (images, masks))
+        images, left = degrade(images, spans, steps, self._host)
+        levels, mask_levels = (_view(*canvas, recipes).to(torch.uint8) for canvas in ((images, left), (masks, spans)))
         return Rendered(levels, mask_levels[:, 0], self._numbers([recipe.label for recipe in recipes]))
 
     def _blend(self, plan: Plan, crops: Tensor, backgrounds: Tensor, masks: Tensor) -> Tensor:
@@ -210,9 +210,8 @@ class BatchRenderer:
             self._numbers(triples)[..., None, None]
             for triples in ([change.gain for change in changes], [change.offset for change in changes])
         )
-        return degrade(
-            to_levels(foregrounds * gains + offsets), spans, [change.steps for change in changes], self._host
-        )
+        changed = to_levels(foregrounds * gains + offsets)
+        return degrade(changed, spans, [change.steps for change in changes], self._host)[0]
 
     def _numbers(self, numbers: Sequence[object]) -> Tensor:
         return torch.tensor(numbers, device=self.device)
@@ -259,8 +258,11 @@ def _leak(recipe: Recipe) -> tuple[Degradation, ...]:
 
 def _view(images: Tensor, spans: Tensor, recipes: Sequence[Recipe]) -> Tensor:
     """The windows (N, channels, W, W) as views (N, channels, 256, 256), mirrored as the recipes say."""
-    target = torch.tensor([0, VIEW_SIZE], device=images.device).expand_as(spans)
-    views = resize(images, "linear", spans.to(images.device), target, VIEW_SIZE)
+    views = images.new_empty((*images.shape[:2], VIEW_SIZE, VIEW_SIZE))
+    kernels = ["linear" if r.window[2] == side else "cubic" for r, side in zip(recipes, spans[:, 0, 1], strict=True)]
+    for kernel, rows in _rows_by_name(kernels):
+        target = torch.tensor([0, VIEW_SIZE], device=images.device).expand(len(rows), 2, 2)
+        views[rows] = resize(images[rows], kernel, spans[rows].to(images.device), target, VIEW_SIZE)
     for axis, flips in ((3, [recipe.flip for recipe in recipes]), (2, [recipe.flip_vertical for recipe in recipes])):
         mirrored = torch.tensor(flips, device=views.device)[:, None, None, None]
         views = torch.where(mirrored, views.flip(axis), views)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from facexray.errors import ModelError
-from facexray.training.checkpoint import load_model
+from facexray.training.checkpoint import load_model, origin
 from facexray.training.network import FaceXrayNet, FaceXrayOutput
 
 
@@ -28,7 +28,7 @@ class Teacher:
         net, card = load_model(path)
         self.net = net.requires_grad_(False)
         self.net.to(device).to(memory_format=torch.channels_last)
-        self.about = {name: card[name] for name in ("commit", "iteration", "validation", "settings")}
+        self.about = origin(card)
         """What it is, for the card of what it teaches."""
 
     @torch.no_grad()

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facexray.blending.degrade import DEGRADATIONS, UNSHARP_SIGMA, Degradation
+from facexray.blending.degrade import DEGRADATIONS, LATER, UNSHARP_SIGMA, Degradation
 from facexray.blending.degrade import degrade as degrade_one
 from facexray.training.tensors.filters import blur, resize, to_levels
 
 
-def degrade(images: Tensor, spans: Tensor, steps: Sequence[tuple[Degradation, ...]], host: Executor) -> Tensor:
+def degrade(
+    images: Tensor, spans: Tensor, steps: Sequence[tuple[Degradation, ...]], host: Executor
+) -> tuple[Tensor, Tensor]:
     """Apply to each image its own steps, in their order; images whose next step is of one kind take it together.
 
     Args:
@@ -30,9 +32,10 @@ def degrade(images: Tensor, spans: Tensor, steps: Sequence[tuple[Degradation, ..
         host: Threads for what runs on the host.
 
     Returns:
-        (N, 3, W, W) levels; beyond the spans stands nothing of use.
+        (N, 3, W, W) levels, and their spans, which are others where a resampling left an image small; beyond them
+        stands nothing of use.
     """
-    images, done = images.clone(), [0] * len(steps)
+    images, spans, done = images.clone(), spans.clone(), [0] * len(steps)
     while waiting := [row for row, own in enumerate(steps) if done[row] < len(own)]:
         following = {row: steps[row][done[row]] for row in waiting}
         first = min(map(_turn, following.values()))
@@ -44,9 +47,11 @@ def degrade(images: Tensor, spans: Tensor, steps: Sequence[tuple[Degradation, ..
             images[places] = change(images[places], spans[rows].to(images.device), chosen)
         else:
             images[places] = _on_host(images[places], spans[rows], chosen, host)
-        for row in rows:
+        for row, step in zip(rows, chosen, strict=True):
             done[row] += 1
-    return images
+            if _stays_small(step):
+                spans[row] = _shrunk(spans[row], torch.tensor(step.amount, dtype=torch.float64))
+    return images, spans
 
 
 def _turn(step: Degradation) -> tuple[int, str]:
@@ -68,11 +73,21 @@ def _on_host(images: Tensor, spans: Tensor, steps: Sequence[Degradation], host: 
 def _resample(images: Tensor, spans: Tensor, steps: Sequence[Degradation]) -> Tensor:
     down, up = steps[0].how.split("-")
     shares = torch.tensor([step.amount for step in steps], dtype=torch.float64, device=images.device)
-    small = spans.clone()
-    small[..., 0] = 0
-    small[..., 1] = (spans[..., 1] * shares[:, None]).round().clamp(min=1)
+    small = _shrunk(spans, shares[:, None])
     images = resize(images, down, spans, small, images.shape[-1])
+    if _stays_small(steps[0]):
+        return images
     return resize(images, "area_up" if up == "area" else up, small, spans, images.shape[-1])
+
+
+def _shrunk(spans: Tensor, shares: Tensor) -> Tensor:
+    """Where images (…, 2, 2) stand that go down to shares (…, 1) of their sides."""
+    lengths = (spans[..., 1] * shares).round().clamp(min=1)
+    return torch.stack([torch.zeros_like(lengths), lengths], -1).long()
+
+
+def _stays_small(step: Degradation) -> bool:
+    return step.kind == "resample" and step.how.endswith(LATER)
 
 
 def _blur(images: Tensor, spans: Tensor, steps: Sequence[Degradation]) -> Tensor:
