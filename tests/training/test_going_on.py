@@ -13,10 +13,8 @@ from facexray.training.config import NetworkConfig, OptimConfig
 
 
 def same(net, other):
-    states = net.state_dict(), other.state_dict()
-    return states[0].keys() == states[1].keys() and all(
-        torch.equal(states[0][key], states[1][key]) for key in states[0]
-    )
+    own, others = net.state_dict(), other.state_dict()
+    return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
 
 
 def test_a_run_gives_its_weights_heads_and_all(tiny, tiny_run):

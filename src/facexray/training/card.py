@@ -95,9 +95,8 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
 def _begun_from(card: dict[str, Any]) -> str:
     """What a network's first weights were, and who taught it."""
     name = card["settings"]["network"].get("pretrained")
-    first = {None: "random weights", "hub": "timm's weights of its hub"}.get(
-        name, f"the weights of `{Path(str(name)).name}`"
-    )
+    known = {None: "random weights", "hub": "timm's weights of its hub"}
+    first = known[name] if name in known else f"the weights of `{Path(name).name}`"
     if "pretrained" in card:
         first += f", {_made(card['pretrained'])}"
     return first + (f", taught by {_made(card['teacher'])}" if "teacher" in card else "")
