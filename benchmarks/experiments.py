@@ -29,6 +29,7 @@ from facexray.training.network import pool_xray
 from facexray.training.validation import VALIDATION_SEED, unseen
 
 STILL = {"grid_std_range": (0.0, 0.0), "erode_max_px": 0.0, "dilate_max_px": 0.0}
+HALF_FEATHERED = {"gaussian": 1.0, "feather": 1.0}
 VARIANTS = {
     "baseline": {},
     "BI alone": {"blending": {"mode": "bi"}},
@@ -43,6 +44,15 @@ VARIANTS = {
     "λ = 0": {"optim": {"xray_weight": 0.0}},
     "λ = 100": {"optim": {"xray_weight": 100.0}},
     "random weights": {"network": {"pretrained": None}},
+    "I2G as well": {"blending": {"mode": {"bi": 1.0, "sbi": 1.0, "i2g": 1.0}}},
+    "half feathered": {"blending": {"soften": HALF_FEATHERED}},
+    "SBI and I2G, half feathered, three kernels": {
+        "blending": {
+            "mode": {"sbi": 1.0, "i2g": 1.0},
+            "soften": HALF_FEATHERED,
+            "interpolation": {"linear": 1.0, "cubic": 1.0, "lanczos": 1.0},
+        }
+    },
 }
 """Each variant's differences from the baseline, by group of settings."""
 PAIRS = 200
