@@ -1,10 +1,13 @@
 """Learning from a trained network."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from facexray.errors import ModelError
+from facexray.runtime.weights import DEFAULT
 from facexray.training.checkpoint import load_model
 from facexray.training.command import train
 from facexray.training.config import NetworkConfig, OptimConfig
@@ -76,6 +79,12 @@ def test_the_run_keeps_the_network_alone(tiny, tiny_run, tmp_path, monkeypatch):
 
     with safe_open(run / "best.safetensors", "pt") as file:
         assert set(file.keys()) == set(kept)
+
+
+def test_a_shipped_model_teaches(views):
+    taught = Teacher(Path(DEFAULT), torch.device("cpu"))
+    assert taught.net.config.backbone == DEFAULT.partition(".")[0]
+    assert [f.shape[2:] for f in taught.features(views)] == [(32, 32), (16, 16), (8, 8), (4, 4)]
 
 
 def test_a_folder_without_a_run_teaches_nothing(tmp_path):

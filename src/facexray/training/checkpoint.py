@@ -73,12 +73,13 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     """Read what `save_model` wrote: the network, in evaluation mode, and its card.
 
     Args:
-        path: As for `save_model`.
+        path: As for `save_model`, or the name of a model that ships.
 
     Raises:
         ModelError: No such file, not one of ours or damaged, or the weights fit another network than the card says.
     """
-    file = _model_file(path)
+    name = str(path)
+    file = shipped_path(name).with_suffix(".safetensors") if name in SHA256 else _model_file(path)
     try:
         with safe_open(file, "pt") as stored:
             card: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])
@@ -122,13 +123,11 @@ def origin(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _our_model(pretrained: str | None) -> Path | None:
-    """Where a whole trained model of ours is that `network.pretrained` names: a shipped one's name, a run, a file."""
+    """What `load_model` takes, where `network.pretrained` names a whole trained model of ours."""
     if pretrained is None or pretrained == "hub":
         return None
-    if pretrained in SHA256:
-        return shipped_path(pretrained).with_suffix(".safetensors")
     path = Path(pretrained)
-    if path.is_dir():
+    if pretrained in SHA256 or path.is_dir():
         return path
     try:
         with safe_open(path, "pt") as stored:

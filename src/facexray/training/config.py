@@ -81,8 +81,8 @@ class OptimConfig:
     xray_weight: float = 100.0
     """λ of the loss λ·L_b + L_c (paper, section 3.3)."""
     teacher: Path | None = None
-    """A trained run, or its .safetensors, whose feature maps the network learns to predict as well: what a backbone
-    without ImageNet weights would find out slowly, one that has them shows it."""
+    """A trained run, its .safetensors, or a shipped model's name: the network learns to predict its feature maps as
+    well. What a backbone without ImageNet weights would find out slowly, one that has them shows it."""
     teacher_weight: float = 1.0
     """Of the mean squared error of those predictions, in the loss."""
 

@@ -20,7 +20,7 @@ class Teacher:
     """A trained network that is not trained any more."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        """Load it from a run's folder.
+        """Load it from what `load_model` takes.
 
         Raises:
             ModelError: No trained network there.
