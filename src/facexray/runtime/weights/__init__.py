@@ -9,7 +9,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "f9b43f8fd07cefa727c0218f552ef7a7aecd9c7bc208eb187e042584f895a022",
+    "mobilenetv2_100.portraits": "2077dce6116b1c7cbe80a46f2ca7ae5bbface6701fdbf7b5e5f78e3d5b3103ce",
     "hrnet_w18_small.portraits": "fcabe9a5487e89951bb5d62fb6a8a86a89b8c7337af5b7f19628f0116dfca5f9",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
