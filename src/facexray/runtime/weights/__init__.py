@@ -10,7 +10,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 
 SHA256 = {
     "mobilenetv2_100.portraits": "2077dce6116b1c7cbe80a46f2ca7ae5bbface6701fdbf7b5e5f78e3d5b3103ce",
-    "hrnet_w18_small.portraits": "fcabe9a5487e89951bb5d62fb6a8a86a89b8c7337af5b7f19628f0116dfca5f9",
+    "hrnet_w18_small.portraits": "11e556e7c376a4c66c4ebb29c8cb67056988467c7b0f71028ecdf949913cae8b",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
