@@ -132,7 +132,7 @@ def test_the_card_says_what_it_went_on_from_and_who_taught_it(validation, model)
     other = {"settings": model.card["settings"], "commit": "abc", "iteration": 3, "validation": validation}
     card = {**model.card, "settings": settings, "pretrained": other, "teacher": {**other, "commit": "def"}}
     one, two = (
-        f"a test_efficientnet that had begun from random weights (commit `{commit}`, iteration 3, validation AUC 0.750)"
+        f"a test_efficientnet (commit `{commit}`, iteration 3, validation AUC 0.750; begun from random weights)"
         for commit in ("abc", "def")
     )
     assert f"begun from the weights of `first`, {one}, taught by {two}; class head" in card_text(card, b"model")
@@ -330,5 +330,5 @@ def test_the_card_names_the_teacher(model):
     card = copy.deepcopy(model.card)
     settings = {"network": {"backbone": "mobilenetv2_100", "pretrained": "hub"}}
     card["teacher"] = {"commit": "abc", "iteration": 7, "validation": {"auc_degraded": 0.91}, "settings": settings}
-    said = r"taught by a mobilenetv2_100 .*hub \(commit `abc`, iteration 7, validation AUC 0\.910\)"
+    said = r"taught by a mobilenetv2_100 \(commit `abc`, iteration 7, validation AUC 0\.910; begun from .*hub\)"
     assert re.search(rf"^\| network \| .*{said}", card_text(card, b"model"), re.MULTILINE)

@@ -107,8 +107,8 @@ def _made(origin: dict[str, Any]) -> str:
     validation = origin["validation"]  # of a run, or of an export
     auc = validation["auc_degraded"] if "auc_degraded" in validation else validation["degraded"]["AUC"]
     return (
-        f"a {origin['settings']['network']['backbone']} that had begun from {_begun_from(origin)} "
-        f"(commit `{origin['commit']}`, iteration {origin['iteration']}, validation AUC {auc:.3f})"
+        f"a {origin['settings']['network']['backbone']} (commit `{origin['commit']}`, iteration {origin['iteration']}, "
+        f"validation AUC {auc:.3f}; begun from {_begun_from(origin)})"
     )
 
 
