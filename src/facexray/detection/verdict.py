@@ -21,17 +21,9 @@ WORTH = (
 )
 """What a verdict is worth: stands wherever one is given."""
 MIN_FACE_PX = 48
-"""Longer side of a face's box in pixels, under which it is not judged.
-
-The default model on 300 faces of the senate's portraits, shrunk to this longer side and enlarged again: of the real
-ones 3 % are called fake at 198 px, 5 % at 48, 19 % at 32, 62 % at 24; the AUC is 0.98, 0.88, 0.77 and 0.61
-(benchmarks/limits.py)."""
+"""Longer side of a face's box in pixels, under which it is not judged: benchmarks/limits.py, docs/detect.md."""
 MIN_SHARPNESS = 0.22
-"""`sharpness` under which a face is not judged.
-
-The same faces, blurred by a Gaussian of 1, 2, 3 and 4 px in the view: median sharpness 0.38, 0.26, 0.19 and 0.16,
-AUC 0.94, 0.84, 0.74 and 0.52; of the real ones 6, 3, 33 and 51 % are called fake. At 0.22, 98 % of the second kind are
-judged, and 3 % of the third."""
+"""`sharpness` under which a face is not judged; between those of blurs of 2 and 3 px of the view (the same)."""
 MAX_YAW_DEG = 60.0
 """Turn of the head to a side, over which a face is not judged: the training photographs hold none beyond it."""
 NOSE_DEPTH = 0.47
