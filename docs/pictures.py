@@ -36,6 +36,7 @@ GRID = tuple(
 STEPS = {
     "shading": Degradation("shading", 0.6, seed=1),
     "blur": Degradation("blur", 2),
+    "denoise": Degradation("denoise", 25),
     "sharpen": Degradation("sharpen", 1.5),
     "resample": Degradation("resample", 0.25, "nearest-linear"),
     "gaussian_noise": Degradation("gaussian_noise", 12, seed=1),

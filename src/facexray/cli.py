@@ -162,7 +162,7 @@ def _run(name: str, words: list[str]) -> int:
         print(result)
     elif name == "push":
         print(f"pushed: {result}")
-    elif values["out"] is not None:  # blend --verify writes nothing
+    elif name != "train" and values["out"] is not None:  # train has told it; blend --verify writes nothing
         print(f"written: {values['out']}")
     return 0
 

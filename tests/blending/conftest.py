@@ -36,6 +36,7 @@ def everything():
     mild = {
         "shading": (0, 0.3),
         "blur": (0.3, 2),
+        "denoise": (2, 15),
         "sharpen": (0, 1),
         "resample": (0.3, 1),
         "gaussian_noise": (1, 8),

@@ -14,6 +14,7 @@ from skimage.registration import phase_cross_correlation
 from facexray.blending.degrade import (
     BLOCK_PX,
     DEGRADATIONS,
+    DENOISE_PX,
     KERNELS,
     SUBSAMPLINGS,
     UNSHARP_SIGMA,
@@ -25,6 +26,7 @@ from facexray.blending.degrade import (
 STEPS = [
     Degradation("shading", 0.2, seed=3),
     Degradation("blur", 1.5),
+    Degradation("denoise", 10.0),
     Degradation("sharpen", 0.8),
     *[Degradation("resample", 0.53, f"{kernel}-linear") for kernel in KERNELS],
     *[Degradation("resample", 0.53, f"area-{kernel}") for kernel in KERNELS],
@@ -303,6 +305,30 @@ def test_blur_is_scipys_gaussian(sigma, crop):
     expected = ndimage.gaussian_filter(crop.astype(float), (sigma, sigma, 0), mode="mirror")
     assert np.abs(once(crop, "blur", sigma) - expected).max() < 2.1
     assert error(once(crop, "blur", sigma), expected) < 0.5
+
+
+@pytest.mark.parametrize("amount", [2.0, 12.0])
+def test_denoise_is_the_guided_filter_by_its_paper(amount, crop):
+    """He, Sun & Tang, equations 5, 6 and 8 with p = I: over every window a linear model, and the mean of all models."""
+
+    def mean(values):
+        return ndimage.uniform_filter(values, (DENOISE_PX, DENOISE_PX, 0), mode="mirror")
+
+    image = crop.astype(float)
+    variance = mean(image**2) - mean(image) ** 2
+    slope = variance / (variance + amount**2)
+    expected = mean(slope) * image + mean((1 - slope) * mean(image))
+    assert np.abs(once(crop, "denoise", amount) - expected).max() < 0.51
+
+
+def test_denoise_takes_noise_away_and_leaves_edges():
+    clean = np.full((64, 64, 3), 60.0)
+    clean[:, 32:] = 180
+    noisy = np.clip(np.rint(clean + np.random.default_rng(0).normal(0, 4, clean.shape)), 0, 255).astype(np.uint8)
+    smooth = once(noisy, "denoise", 8.0).astype(float)
+    far = [*range(8, 20), *range(44, 56)]
+    assert smooth[8:-8, far].std(axis=0).mean() < 0.4 * noisy[8:-8, far].astype(float).std(axis=0).mean()
+    assert smooth[:, 32].mean() - smooth[:, 31].mean() > 110
 
 
 @pytest.mark.parametrize("amount", [-1.0, -0.4, 0.6, 3.0])

@@ -112,6 +112,7 @@ def test_two_processes_learn_what_one_does(start, tiny, tmp_path):
     train(out=alone, **{**tiny, **network})
     status, said = ends(start(both, "--run.devices", "2", **network))
     assert status == 0, said
+    assert said.count(f"written: {both}\n") == 1, "of several processes one speaks"
     logs = [rows_of(run / "log.csv") for run in (alone, both)]
     assert [row["iteration"] for row in logs[0]] == [row["iteration"] for row in logs[1]]
     one, two = (load_checkpoint(run / "last.ckpt")["net"] for run in (alone, both))

@@ -30,6 +30,7 @@ ON_EACH_DEVICE = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", 
 CLEAN = BlendConfig(real_prob=0, degradations={})
 CHANCES = {
     "blur": Chance(1, 0.3, 4),
+    "denoise": Chance(1, 2, 15),
     "sharpen": Chance(1, 0, 1.5),
     "resample": Chance(1, 0.25, 1),
     "gaussian_noise": Chance(1, 2, 8),

@@ -123,8 +123,8 @@ class BlendConfig:
             "jpeg": Chance(0.5, 30, 100),
         }
     )
-    """Kinds, real and fake alike, each {prob, low, high}: shading, blur, sharpen, resample, gaussian_noise,
-    poisson_noise, brightness, contrast, hue, saturation, webp, h264, jpeg, blocks; {} for none."""
+    """Kinds, real and fake alike, each {prob, low, high}: shading, blur, denoise, sharpen, resample,
+    gaussian_noise, poisson_noise, brightness, contrast, hue, saturation, webp, h264, jpeg, blocks; {} for none."""
     resample_kernels: Choice = field(
         default_factory=lambda: {"nearest-linear": 1.0, "linear-linear": 1.0, "area-cubic": 2.0}
     )

@@ -33,6 +33,8 @@ BLOCK_PX = 8
 """Side of a lost block."""
 UNSHARP_SIGMA = 1.5
 """Sigma in pixels of the blur whose difference to the image is its detail."""
+DENOISE_PX = 9
+"""Side of the window in which denoising asks how much the image varies."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,18 @@ def _blur(image: RGB, step: Degradation) -> RGB:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), step.amount), np.uint8)
 
 
+def _denoise(image: RGB, step: Degradation) -> RGB:
+    """Smooth what varies less than edges do, as cameras and beauty filters do: the guided filter, its guide the image.
+
+    He, Sun & Tang, Guided image filtering (TPAMI 2013), section 3.2.
+    """
+    levels, window = image.astype(np.float32), (DENOISE_PX, DENOISE_PX)
+    mean = cv2.blur(levels, window)
+    variance = cv2.blur(levels * levels, window) - mean * mean
+    kept = variance / (variance + step.amount**2)
+    return _round(cv2.blur(kept, window) * levels + cv2.blur(mean - kept * mean, window))
+
+
 def _sharpen(image: RGB, step: Degradation) -> RGB:
     return sharpen(image, step.amount)
 
@@ -225,6 +239,7 @@ class Kind:
 DEGRADATIONS = {
     "shading": Kind(_shading, "largest share of light added or taken at nine points", 0, 1, seeded=True),
     "blur": Kind(_blur, "sigma of a Gaussian, in pixels", 0.1, 20),
+    "denoise": Kind(_denoise, "grey levels: detail that deviates by less is smoothed", 0.1, 100),
     "sharpen": Kind(_sharpen, "share of detail added", 0, 5),
     "resample": Kind(_resample, "share of its side to which the image goes down, before it comes up again", 0.05, 1),
     "gaussian_noise": Kind(_gaussian_noise, "standard deviation in grey levels", 0, 100, seeded=True),

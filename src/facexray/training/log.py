@@ -74,6 +74,10 @@ class Log:
         """A line on the console."""
         self._console.print(line)
 
+    def ended(self) -> None:
+        """The last iteration is done and saved."""
+        self._console.print(f"written: {self._out}", markup=False, soft_wrap=True)
+
     def close(self) -> None:
         """Write what TensorBoard still holds back."""
         self._board.close()

@@ -178,6 +178,8 @@ def fit(training: Training) -> None:
                 break
     if training.stopped_by and progress.iteration < optim.iterations:
         end_stopped(training)
+    if training.log:
+        training.log.ended()
 
 
 def _batches(training: Training) -> Any:
