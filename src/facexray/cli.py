@@ -55,7 +55,7 @@ COMMANDS = {
         "facexray.training.command", "try a training out before it takes days [train]", leading=("config", "store")
     ),
     "train": Command("facexray.training.command", "a face store → a trained network [train]"),
-    "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("run",)),
+    "export": Command("facexray.training.command", "a trained network → one ONNX file [train]", ("runs",)),
     "push": Command("facexray.training.command", "an exported model → the Hugging Face hub [train]", ("model", "repo")),
     "evaluate": Command(
         "facexray.evaluation.command", "a model's AUC, AP, EER on labelled data", ("model", "data"), "settings"

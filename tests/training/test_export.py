@@ -34,7 +34,7 @@ PHOTOGRAPHS = "two portraits, public domain"
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
     """The tiny run as an ONNX file."""
-    return export(tiny_run, tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
+    return export([tiny_run], tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_the_validation_sets_are_made_again_from_the_card(tiny, tiny_run, tmp_pa
 
 def test_a_missing_run_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"best\.safetensors: no trained network here.*facexray train"):
-        export(tmp_path, tmp_path / "model.onnx", PHOTOGRAPHS)
+        export([tmp_path], tmp_path / "model.onnx", PHOTOGRAPHS)
     assert not list(tmp_path.iterdir())
 
 
@@ -186,7 +186,7 @@ def test_a_missing_run_is_refused(tmp_path):
 def test_a_run_with_a_broken_card_is_refused(card, tmp_path):
     save_file({"weight": torch.zeros(1)}, tmp_path / "best.safetensors", None if card is None else {METADATA_KEY: card})
     with pytest.raises(ModelError, match="no trained network here"):
-        export(tmp_path, tmp_path / "model.onnx", PHOTOGRAPHS)
+        export([tmp_path], tmp_path / "model.onnx", PHOTOGRAPHS)
 
 
 def test_weights_of_another_network_are_refused(tiny_run, tmp_path):
@@ -231,7 +231,7 @@ def test_the_weights_stand_beside_it_with_the_same_card(tiny_run, exported, mode
 def test_a_file_that_is_there_is_never_overwritten(suffix, tiny_run, tmp_path):
     (tmp_path / f"model{suffix}").write_text("precious")
     with pytest.raises(SettingsError, match=rf"model\{suffix}: is there already.*delete it or name another"):
-        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS)
+        export([tiny_run], tmp_path / "model.onnx", PHOTOGRAPHS)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(f"model{suffix}", "precious")]
 
 
@@ -318,12 +318,12 @@ def test_settings_keep_the_names_of_files_without_their_folders():
 
 def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_path):
     with pytest.raises(ModelError, match="does not hold the faces that validated the run"):
-        export(tiny_run, tmp_path / "model.onnx", "drawn for a test", val_store=tiny["store"])
+        export([tiny_run], tmp_path / "model.onnx", "drawn for a test", val_store=tiny["store"])
 
 
 def test_the_file_must_be_called_onnx(tiny_run, tmp_path):
     with pytest.raises(SettingsError, match=r"must end in \.onnx"):
-        export(tiny_run, tmp_path / "README", "drawn for a test")
+        export([tiny_run], tmp_path / "README", "drawn for a test")
 
 
 def test_the_card_names_the_teacher(model):

@@ -29,7 +29,7 @@ def test_a_copy_that_judges_worse_is_refused(tmp_path):
 def test_without_nncf_it_says_how_to_get_it_and_writes_nothing(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr("facexray.training.command.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"needs nncf: pip install 'facexray\[int8\]'"):
-        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, int8=True)
+        export([tiny_run], tmp_path / "model.onnx", PHOTOGRAPHS, int8=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -39,7 +39,7 @@ def test_the_copy_stands_beside_the_model_with_its_own_card(tiny_run, tmp_path, 
 
     monkeypatch.setattr(quantize, "CALIBRATION_PAIRS", 4)
     monkeypatch.setattr(quantize, "LARGEST_DROP", 1.0)  # a network that learned for six iterations tells nothing apart
-    exported = export(tiny_run, tmp_path / "tiny.onnx", PHOTOGRAPHS, int8=True)
+    exported = export([tiny_run], tmp_path / "tiny.onnx", PHOTOGRAPHS, int8=True)
     copy = tmp_path / "tiny.int8.onnx"
     assert "int8: AUC degraded" in capsys.readouterr().out
     operators = {node.op_type for node in onnx.load(copy).graph.node}

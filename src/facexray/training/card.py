@@ -22,7 +22,7 @@ Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`
 `{name}.safetensors` |
 | input | `views`: (N, 3, 256, 256) float32 RGB in [0, 1], cut as {convention}; normalisation inside |
 | output | `xray`: (N, 256, 256) predicted Face X-ray in [0, 1]; `score`: (N,) probability of fake |
-| network | {backbone}, begun from {begun_from}; class head: {class_head} |
+| network | {backbone}, begun from {begun_from}{averaged}; class head: {class_head} |
 | photographs | {photographs} |
 | learned from | {faces} real faces, blended as they were needed ({mode}); seed {seed} |
 | iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on validation |
@@ -69,6 +69,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         convention=", ".join(f"{key} {value}" for key, value in card["convention"].items()),
         backbone=settings["network"]["backbone"],
         begun_from=_begun_from(card),
+        averaged=_averaged(card),
         class_head=settings["network"]["class_head"],
         photographs=card["photographs"],
         faces=data["faces"],
@@ -92,6 +93,12 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
     )
 
 
+def validation_auc(card: dict[str, Any]) -> float:
+    """AUC on the degraded validation set, of a run or of an export."""
+    validation = card["validation"]
+    return float(validation["auc_degraded"] if "auc_degraded" in validation else validation["degraded"]["AUC"])
+
+
 def _begun_from(card: dict[str, Any]) -> str:
     """What a network's first weights were, and who taught it."""
     name = card["settings"]["network"].get("pretrained")
@@ -104,12 +111,15 @@ def _begun_from(card: dict[str, Any]) -> str:
 
 def _made(origin: dict[str, Any]) -> str:
     """A model that another learned from: what it is, and how good it was on its own validation."""
-    validation = origin["validation"]  # of a run, or of an export
-    auc = validation["auc_degraded"] if "auc_degraded" in validation else validation["degraded"]["AUC"]
     return (
         f"a {origin['settings']['network']['backbone']} (commit `{origin['commit']}`, iteration {origin['iteration']}, "
-        f"validation AUC {auc:.3f}; begun from {_begun_from(origin)})"
+        f"validation AUC {validation_auc(origin):.3f}; begun from {_begun_from(origin)}{_averaged(origin)})"
     )
+
+
+def _averaged(card: dict[str, Any]) -> str:
+    """Whose weights the mean is of, beside the network's own."""
+    return "".join(f"; its weights averaged with those of {_made(other)}" for other in card.get("averaged_with", []))
 
 
 def _calibration(calibration: dict[str, float] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,37 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     return net.eval(), card
 
 
+def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
+    """The network whose weights and BatchNorm statistics are the means over runs, in evaluation mode, and its card.
+
+    Runs that went on from one model judge better together than each alone: Izmailov et al., Averaging weights leads to
+    wider optima (UAI 2018); Wortsman et al., Model soups (ICML 2022).
+
+    Args:
+        runs: One or more, each as for `load_model`. The card is the first's, and names the others.
+
+    Raises:
+        ModelError: As `load_model`; or they are of different networks, or were validated on different faces.
+    """
+    (net, card), *others = map(load_model, runs)
+    for path, (other, own) in zip(runs[1:], others, strict=True):
+        one, two = ((part.config.backbone, part.config.class_head) for part in (net, other))
+        if one != two:
+            raise ModelError(
+                f"{path}: a {two[0]} with the class head {two[1]}, and {runs[0]} is a {one[0]} with {one[1]}"
+            )
+        if own["data"]["validation_faces_sha256"] != card["data"]["validation_faces_sha256"]:
+            raise ModelError(
+                f"{path}: was validated on other faces than {runs[0]}, and may have learned from those: "
+                "train both with the same stores"
+            )
+    if others:
+        states = [net.state_dict(), *(other.state_dict() for other, _ in others)]
+        net.load_state_dict({name: torch.stack([s[name].double() for s in states]).mean(0) for name in states[0]})
+        card = {**card, "averaged_with": [origin(own) for _, own in others]}
+    return net, card
+
+
 def begin(config: NetworkConfig) -> tuple[FaceXrayNet, dict[str, Any] | None]:
     """The network that a training begins with, and what the model of ours is that it goes on from, if any.
 
@@ -118,7 +150,7 @@ def begin(config: NetworkConfig) -> tuple[FaceXrayNet, dict[str, Any] | None]:
 
 def origin(card: dict[str, Any]) -> dict[str, Any]:
     """What the card of a model that learns from this one says of it."""
-    names = ("commit", "iteration", "validation", "settings", "pretrained", "teacher")
+    names = ("commit", "iteration", "validation", "settings", "pretrained", "teacher", "averaged_with")
     return {name: card[name] for name in names if name in card}
 
 

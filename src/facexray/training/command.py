@@ -132,7 +132,7 @@ def _check_disjoint(store: FaceStore, val_store: FaceStore) -> None:
 
 
 def export(
-    run: Path,
+    runs: list[Path],
     out: Path,
     photographs: str,
     licence: str = "apache-2.0",
@@ -140,15 +140,17 @@ def export(
     int8: bool = False,
     calibration: Path | None = None,
 ) -> Path:
-    """Export a trained run as one ONNX file that detect and evaluate run without PyTorch.
+    """Export a trained run, or the mean of several, as one ONNX file that detect and evaluate run without PyTorch.
 
     The file carries the model card: data, settings, commit, scores on the run's validation sets with intervals, and
     the thresholds of the verdicts, chosen on these sets (5 % of their reals above, 10 % of their fakes below). It is
-    checked against torch first. Beside it stand the card as Markdown and, as .safetensors, the weights with the same
-    card. Needs the extra: pip install 'facexray[train]'.
+    checked against torch first. Of several runs, it has the means of their weights: runs that went on from one model
+    judge better together than each alone. Beside it stand the card as Markdown and, as .safetensors, the weights with
+    the same card. Needs the extra: pip install 'facexray[train]'.
 
     Args:
-        run: Folder of a run, made by train.
+        runs: Folders of runs, made by train: of one network, and validated on the same faces. The card has the first
+            one's validation sets, settings and seed, and names the others.
         out: The ONNX file to write; weights and card have its name and end in .safetensors and .md.
         photographs: Whose photographs the model learned from and was validated on, for the card: their
             public source and licence.
@@ -166,7 +168,8 @@ def export(
         The file.
 
     Raises:
-        ModelError: The folder holds no run, the export differs from the network, or the int8 copy is refused.
+        ModelError: A folder holds no run, the runs' networks or validation faces differ, their mean judges worse than
+            the first alone, the export differs from the network, or the int8 copy is refused.
         StoreError: The validation store is missing.
         SettingsError: OUT does not end in .onnx, or one of the files is there already.
     """
@@ -179,13 +182,13 @@ def export(
     if int8 and not find_spec("nncf"):
         raise MissingExtraError("export --int8 needs nncf: pip install 'facexray[int8]'")
     try:
-        from facexray.training.export import export_run, int8_copy
+        from facexray.training.export import export_runs, int8_copy
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
-    held_out = Path(val_store) if val_store else None
-    export_run(Path(run), out, photographs, licence, held_out)
+    held_out, folders = Path(val_store) if val_store else None, [Path(run) for run in runs]
+    export_runs(folders, out, photographs, licence, held_out)
     if int8:
-        int8_copy(Path(run), out, held_out, Path(calibration) if calibration else None)
+        int8_copy(folders[0], out, held_out, Path(calibration) if calibration else None)
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -26,8 +27,8 @@ from facexray.metrics.summary import summary
 from facexray.provenance import provenance
 from facexray.runtime.model import CONVENTION, METADATA_KEY, Prediction, XrayModel
 from facexray.training.calibration import calibrate, fit_calibration
-from facexray.training.card import card_text
-from facexray.training.checkpoint import load_model, save_model
+from facexray.training.card import card_text, validation_auc
+from facexray.training.checkpoint import load_mean, load_model, save_model
 from facexray.training.config import RunConfig
 from facexray.training.datasets import Pair, faces_sha256, hold_out
 from facexray.training.network import FaceXrayNet
@@ -36,6 +37,8 @@ from facexray.training.validation import validation_sets
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
 Scores = NDArray[np.float32] | list[float]
+LARGEST_LOSS = 0.02
+"""Of the AUC on the degraded validation set, by which the mean of runs may stay behind the first of them."""
 FALSE_POSITIVE_RATE = 0.05
 """Share of validation reals above the threshold for fake."""
 FALSE_NEGATIVE_RATE = 0.1
@@ -54,9 +57,11 @@ class _Deployed(nn.Module):
         return output.xray_logits.sigmoid(), output.class_logits.softmax(1)[:, 1]
 
 
-def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: Path | None) -> dict[str, Any]:
-    """Export a run; see `facexray.training.command.export`."""
-    net, card = load_model(run)
+def export_runs(
+    runs: Sequence[Path], out: Path, photographs: str, licence: str, val_store: Path | None
+) -> dict[str, Any]:
+    """Export a run, or the mean of several; see `facexray.training.command.export`."""
+    net, card = load_mean(runs)
     sets = {name: _samples(pairs) for name, pairs in _validation_sets(card, val_store).items()}
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     data, draft = draft_model(net, out.name)
@@ -69,9 +74,13 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
         predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     check_agreement(net, draft, _images(everything[:4]))
     scores = _all_scores(predictions)
+    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
+    if "averaged_with" in card:
+        _check_mean(runs[0], validation_auc(card), validation["degraded"]["AUC"])
+    learned = ("settings", "data", "pretrained", "teacher", "averaged_with")
     card = {
         **card,
-        **{part: without_folders(card[part]) for part in ("settings", "data", "pretrained", "teacher") if part in card},
+        **{part: without_folders(card[part]) for part in learned if part in card},
         "name": out.stem,
         "photographs": photographs,
         "licence": licence,
@@ -79,9 +88,9 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
         "opset": _opset(data),
         "calibration": asdict(calibration) if net.class_head else None,
         "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
-        "validation": {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()},
+        "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
-        "exported": without_folders(provenance("export", {"run": run, "out": out})),
+        "exported": without_folders(provenance("export", {"runs": list(runs), "out": out})),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     data = _with_card(data, card)
@@ -89,6 +98,14 @@ def export_run(run: Path, out: Path, photographs: str, licence: str, val_store: 
     write_bytes(out.with_suffix(".md"), card_text(card, data).encode())
     write_bytes(out, data)  # last: where it stands, the others do too
     return card
+
+
+def _check_mean(first: Path, alone: float, mean: float) -> None:
+    if alone - mean > LARGEST_LOSS:
+        raise ModelError(
+            f"{first}: alone it has an AUC of {alone:.3f} on its degraded validation set, and the mean of all runs has "
+            f"{mean:.3f}: average only runs that went on from one model"
+        )
 
 
 def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None) -> Path:
