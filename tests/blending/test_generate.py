@@ -170,7 +170,7 @@ def test_a_resized_xray_would_be_another(fakes, faces):
     for sample in resized:
         m = render_both(sample.recipe, faces)[1].mask / np.float32(255)
         wrong = cv2.resize(4 * m * (1 - m), (VIEW_SIZE, VIEW_SIZE), interpolation=cv2.INTER_LINEAR)
-        assert np.abs(wrong.sum() - sample.xray.sum()) > 1
+        assert np.abs(np.sort(wrong, axis=None) - np.sort(sample.xray, axis=None)).sum() > 1  # however it is mirrored
     assert len(resized) > 5
 
 
