@@ -239,7 +239,7 @@ class Kind:
 DEGRADATIONS = {
     "shading": Kind(_shading, "largest share of light added or taken at nine points", 0, 1, seeded=True),
     "blur": Kind(_blur, "sigma of a Gaussian, in pixels", 0.1, 20),
-    "denoise": Kind(_denoise, "grey levels: detail that deviates by less is smoothed", 0.1, 100),
+    "denoise": Kind(_denoise, "grey levels: detail that deviates by less is smoothed", 1, 100),
     "sharpen": Kind(_sharpen, "share of detail added", 0, 5),
     "resample": Kind(_resample, "share of its side to which the image goes down, before it comes up again", 0.05, 1),
     "gaussian_noise": Kind(_gaussian_noise, "standard deviation in grey levels", 0, 100, seeded=True),

@@ -98,7 +98,7 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
 def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
     """The network whose weights and BatchNorm statistics are the means over runs, in evaluation mode, and its card.
 
-    Runs that went on from one model judge better together than each alone: Izmailov et al., Averaging weights leads to
+    Runs that went on from one model can judge better together than each alone: Izmailov et al., Averaging weights leads to
     wider optima (UAI 2018); Wortsman et al., Model soups (ICML 2022).
 
     Args:
