@@ -98,8 +98,8 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
 def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
     """The network whose weights and BatchNorm statistics are the means over runs, in evaluation mode, and its card.
 
-    Runs that went on from one model can judge better together than each alone: Izmailov et al., Averaging weights leads to
-    wider optima (UAI 2018); Wortsman et al., Model soups (ICML 2022).
+    Runs that went on from one model can judge better together than each alone: Izmailov et al., Averaging weights
+    leads to wider optima (UAI 2018); Wortsman et al., Model soups (ICML 2022).
 
     Args:
         runs: One or more, each as for `load_model`. The card is the first's, and names the others.

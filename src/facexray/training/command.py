@@ -145,8 +145,8 @@ def export(
     The file carries the model card: data, settings, commit, scores on the run's validation sets with intervals, and
     the thresholds of the verdicts, chosen on these sets (5 % of their reals above, 10 % of their fakes below). It is
     checked against torch first. Of several runs, it has the means of their weights: runs that went on from one model
-    can judge better together than each alone; measure it. Beside it stand the card as Markdown and, as .safetensors, the weights with
-    the same card. Needs the extra: pip install 'facexray[train]'.
+    can judge better together than each alone; measure it. Beside it stand the card as Markdown and, as .safetensors,
+    the weights with the same card. Needs the extra: pip install 'facexray[train]'.
 
     Args:
         runs: Folders of runs, made by train: of one network, and validated on the same faces. The card has the first
