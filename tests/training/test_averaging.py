@@ -58,7 +58,8 @@ def test_the_export_is_of_the_mean_and_its_card_names_all(tiny_run, other_run, t
         torch.testing.assert_close(weight.double(), (one[name].double() + two[name].double()) / 2, rtol=1e-6, atol=1e-9)
     card = XrayModel.load(out).card
     said = card_text(card, b"model")
-    assert f"; its weights averaged with those of a test_efficientnet (commit `{'0' * 12}`, iteration" in said
+    others = f"averaged with the weights of a test_efficientnet (commit `{'0' * 12}`, iteration"
+    assert f"the best on validation; {others}" in said
     assert origin(card)["averaged_with"] == card["averaged_with"], "who goes on from it says so, too"
 
 

@@ -34,7 +34,7 @@ PHOTOGRAPHS = "two portraits, public domain"
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
     """The tiny run as an ONNX file."""
-    return export([tiny_run], tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
+    return export(tiny_run, tmp_path_factory.mktemp("models") / "tiny.onnx", PHOTOGRAPHS)
 
 
 @pytest.fixture(scope="module")

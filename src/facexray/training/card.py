@@ -22,10 +22,11 @@ Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`
 `{name}.safetensors` |
 | input | `views`: (N, 3, 256, 256) float32 RGB in [0, 1], cut as {convention}; normalisation inside |
 | output | `xray`: (N, 256, 256) predicted Face X-ray in [0, 1]; `score`: (N,) probability of fake |
-| network | {backbone}, begun from {begun_from}{averaged}; class head: {class_head} |
+| network | {backbone}, begun from {begun_from}; class head: {class_head} |
 | photographs | {photographs} |
 | learned from | {faces} real faces, blended as they were needed ({mode}); seed {seed} |
-| iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on validation |
+| iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on \
+validation{averaged} |
 | validated on | {validation_faces} real faces of people not trained on, and forgeries blended from them |
 | made by | `{made_by}`, version {version}, commit `{commit}`, {date}, {machine} |
 | licence | {licence}, of the weights; the photographs keep their own |
@@ -118,8 +119,8 @@ def _made(origin: dict[str, Any]) -> str:
 
 
 def _averaged(card: dict[str, Any]) -> str:
-    """Whose weights the mean is of, beside the network's own."""
-    return "".join(f"; its weights averaged with those of {_made(other)}" for other in card.get("averaged_with", []))
+    """Whose weights the mean is of, beside the first run's."""
+    return "".join(f"; averaged with the weights of {_made(other)}" for other in card.get("averaged_with", []))
 
 
 def _calibration(calibration: dict[str, float] | None) -> str:

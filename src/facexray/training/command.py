@@ -185,7 +185,8 @@ def export(
         from facexray.training.export import export_runs, int8_copy
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
-    held_out, folders = Path(val_store) if val_store else None, [Path(run) for run in runs]
+    held_out = Path(val_store) if val_store else None
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
     export_runs(folders, out, photographs, licence, held_out)
     if int8:
         int8_copy(folders[0], out, held_out, Path(calibration) if calibration else None)
