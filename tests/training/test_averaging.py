@@ -20,7 +20,7 @@ def other_run(tiny_run, tmp_path):
         net, card = load_model(tiny_run)
         card = copy.deepcopy(card)
         for part, change in changes.items():
-            card[part].update(change)
+            card.setdefault(part, {}).update(change)
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for weight in net.parameters():
@@ -61,6 +61,13 @@ def test_the_export_is_of_the_mean_and_its_card_names_all(tiny_run, other_run, t
     others = f"averaged with the weights of a test_efficientnet (commit `{'0' * 12}`, iteration"
     assert f"the best on validation; {others}" in said
     assert origin(card)["averaged_with"] == card["averaged_with"], "who goes on from it says so, too"
+
+
+def test_a_card_names_once_the_model_that_a_run_began_from_and_is_averaged_with(tiny_run, other_run, tmp_path):
+    beginning = tiny_run
+    run = other_run(pretrained=origin(load_model(beginning)[1]))
+    card = XrayModel.load(export([run, beginning], tmp_path / "mean.onnx", "drawn for a test")).card
+    assert "the best on validation; averaged with those that it began from |" in card_text(card, b"model")
 
 
 @pytest.mark.parametrize("change", [{"backbone": "test_resnet"}, {"class_head": "top_k"}])

@@ -120,7 +120,12 @@ def _made(origin: dict[str, Any]) -> str:
 
 def _averaged(card: dict[str, Any]) -> str:
     """Whose weights the mean is of, beside the first run's."""
-    return "".join(f"; averaged with the weights of {_made(other)}" for other in card.get("averaged_with", []))
+    return "".join(
+        "; averaged with those that it began from"
+        if other == card.get("pretrained")
+        else f"; averaged with the weights of {_made(other)}"
+        for other in card.get("averaged_with", [])
+    )
 
 
 def _calibration(calibration: dict[str, float] | None) -> str:
