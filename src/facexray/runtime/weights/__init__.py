@@ -9,7 +9,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "48467aeeabb86c7a2b0ca93e4627ad35e2d779594ce7f240c91dbf9dbb6b8c2b",
+    "mobilenetv2_100.portraits": "bceb4e192c13fd36c5d030bb1d14b63c23d9c373be60dc7c561624a11988a2c0",
     "hrnet_w18_small.portraits": "11e556e7c376a4c66c4ebb29c8cb67056988467c7b0f71028ecdf949913cae8b",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
