@@ -34,7 +34,7 @@ def portraits():
 def faces_dir():
     """The folder of real faces. The one fixture through which tests reach them; they are skipped without it."""
     beside = Path(__file__).parents[2] / "shared" / "faces"
-    folder = Path(os.environ.get("FACEXRAY_FACES", beside))
+    folder = Path(os.environ.get("FACEXRAY_FACES") or beside)
     if not folder.is_dir():
         pytest.skip(f"no real faces at {folder}; set FACEXRAY_FACES to a folder with london/ and us_senate/")
     return folder
