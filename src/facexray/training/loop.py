@@ -110,7 +110,8 @@ def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     strategy: Any = "auto"
     if run.devices * run.nodes > 1:  # weights that rest take no part in a step
         strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells what the settings say
+    for part in ("fabric", "pytorch"):  # either tells what the settings say, by what was imported last
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=run.accelerator,
         strategy=strategy,
