@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from sklearn.metrics import average_precision_score
 
 import facexray
 from facexray.errors import ModelError, SettingsError, StoreError
+from facexray.faces.store import FaceStore
+from facexray.faces.store_writer import StoreWriter
 from facexray.metrics.classification import METRICS
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.runtime.weights import SHA256
@@ -26,6 +29,7 @@ from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model, save_model
 from facexray.training.command import export
 from facexray.training.config import NetworkConfig
+from facexray.training.datasets import faces_sha256
 from facexray.training.network import FaceXrayNet
 
 PHOTOGRAPHS = "two portraits, public domain"
@@ -319,6 +323,66 @@ def test_settings_keep_the_names_of_files_without_their_folders():
 def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_path):
     with pytest.raises(ModelError, match="does not hold the faces that validated the run"):
         export([tiny_run], tmp_path / "model.onnx", "drawn for a test", val_store=tiny["store"])
+
+
+def reals_store(path, store, count):
+    """A face store of `count` real faces: the packaged portraits', each with its own noise."""
+    faces, rng = FaceStore(store), np.random.default_rng(0)
+    with StoreWriter(path, {}) as writer:
+        for number in range(count):
+            source, crop = number % len(faces), faces.crop(number % len(faces))
+            noisy = (crop + rng.integers(-9, 10, crop.shape, np.int16)).clip(0, 255).astype(np.uint8)
+            sha256 = f"{number:064d}"
+            writer.add(replace(faces[source], id=str(number), source=f"{number}.png", sha256=sha256), noisy)
+            writer.end_source(sha256)
+    return path
+
+
+def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, tiny_run, exported, tmp_path, monkeypatch):
+    predict = XrayModel.predict
+
+    def louder(self, views):
+        """A model that suspects the photographs of the store, which are 40, and nothing else."""
+        prediction = predict(self, views)
+        return replace(prediction, scores=np.linspace(0, 1, 40, dtype=np.float32)) if len(views) == 40 else prediction
+
+    monkeypatch.setattr(XrayModel, "predict", louder)
+    reals = reals_store(tmp_path / "reals", tiny["store"], 40)
+    out = export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=reals)
+    card, before = XrayModel.load(out).card, XrayModel.load(exported).card
+    scores = np.linspace(0, 1, 40)
+    assert card["thresholds"]["fake_above"] == pytest.approx(np.quantile(scores, 0.95), abs=1e-4)
+    assert (scores > card["thresholds"]["fake_above"]).sum() == 2
+    assert card["thresholds"]["real_below"] >= before["thresholds"]["real_below"]
+    above = (scores > before["thresholds"]["fake_above"]).mean()
+    assert card["reals"] == {
+        "faces": 40,
+        "faces_sha256": faces_sha256(FaceStore(reals), None),
+        "fake_by_validation": pytest.approx(above, abs=1e-4),
+    }
+    assert (
+        f"on 40 more real photographs, of which {above:.0%} would be called fake" in out.with_suffix(".md").read_text()
+    )
+
+
+def test_reals_that_the_model_does_not_suspect_leave_the_threshold(tiny, tiny_run, exported, tmp_path, monkeypatch):
+    predict = XrayModel.predict
+    monkeypatch.setattr(
+        XrayModel, "predict", lambda self, v: replace(p := predict(self, v), scores=p.scores * (len(v) != 20))
+    )
+    reals = reals_store(tmp_path / "reals", tiny["store"], 20)
+    card = XrayModel.load(export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=reals)).card
+    assert card["thresholds"] == XrayModel.load(exported).card["thresholds"]
+    assert card["reals"]["fake_by_validation"] == 0
+
+
+def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):
+    few = reals_store(tmp_path / "reals", tiny["store"], 19)
+    with pytest.raises(StoreError, match=r"5% of its 19 faces is less than one; at least 20 are needed"):
+        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=few)
+    with pytest.raises(StoreError, match="holds given fakes"):
+        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=fakes.path)
+    assert not list(tmp_path.glob("model*"))
 
 
 def test_the_file_must_be_called_onnx(tiny_run, tmp_path):

@@ -31,7 +31,7 @@ validation{averaged} |
 | made by | `{made_by}`, version {version}, commit `{commit}`, {date}, {machine} |
 | licence | {licence}, of the weights; the photographs keep their own |
 | calibration | {calibration} |
-| thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell |
+| thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell{reals} |
 
 ## Scores on the validation sets, with 95 % intervals over their faces
 
@@ -88,6 +88,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         licence=card["licence"],
         calibration=_calibration(card["calibration"]),
         **card["thresholds"],
+        reals=_reals(card.get("reals")),
         **card["xray"],
         scores=_scores(card["validation"]),
         settings=json.dumps(settings, indent=1),
@@ -135,6 +136,17 @@ def _calibration(calibration: dict[str, float] | None) -> str:
         "the score's logit × {scale:.3f} + {shift:.3f}, fitted on the validation sets, half of whose images are fake; "
         "expected calibration error {ece_before:.3f} before, {ece_after:.3f} after, on people whom the fit had not seen"
     ).format(**calibration)
+
+
+def _reals(reals: dict[str, Any] | None) -> str:
+    """Of the photographs that raised the threshold, beside the validation sets."""
+    if reals is None:
+        return ""
+    return (
+        f". Chosen on the validation sets and on {reals['faces']} more real photographs, of which "
+        f"{reals['fake_by_validation']:.0%} would be called fake by the validation sets' threshold, and no more than "
+        "5 % are now"
+    )
 
 
 def _scores(validation: dict[str, Any]) -> str:

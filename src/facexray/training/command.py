@@ -139,6 +139,7 @@ def export(
     val_store: Path | None = None,
     int8: bool = False,
     calibration: Path | None = None,
+    reals: Path | None = None,
 ) -> Path:
     """Export a trained run, or the mean of several, as one ONNX file that detect and evaluate run without PyTorch.
 
@@ -163,6 +164,8 @@ def export(
             pip install 'facexray[int8]'.
         calibration: For int8, the face store whose faces, blended as in training, set the ranges of the integers; the
             run's own where not given.
+        reals: Face store of more real photographs, such as those that will be judged, of people not trained on: the
+            threshold for fake rises until no more than 5 % of these, too, lie above it.
 
     Returns:
         The file.
@@ -170,7 +173,8 @@ def export(
     Raises:
         ModelError: A folder holds no run, the runs' networks or validation faces differ, their mean judges worse than
             the first alone, the export differs from the network, or the int8 copy is refused.
-        StoreError: The validation store is missing.
+        StoreError: The validation store or that of reals is missing, or the latter has fewer than 20 faces or given
+            fakes.
         SettingsError: OUT does not end in .onnx, or one of the files is there already.
     """
     out = Path(out)
@@ -187,9 +191,10 @@ def export(
         raise MissingExtraError(f"export needs {error.name}: pip install 'facexray[train]'") from error
     held_out = Path(val_store) if val_store else None
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
-    export_runs(folders, out, photographs, licence, held_out)
+    others = Path(reals) if reals else None
+    export_runs(folders, out, photographs, licence, held_out, others)
     if int8:
-        int8_copy(folders[0], out, held_out, Path(calibration) if calibration else None)
+        int8_copy(folders[0], out, held_out, Path(calibration) if calibration else None, others)
     return out
 
 

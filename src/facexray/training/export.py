@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample
-from facexray.errors import ModelError
-from facexray.faces.crop import VIEW_SIZE
+from facexray.errors import ModelError, StoreError
+from facexray.faces.crop import VIEW_SIZE, cut_view
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.metrics.classification import METRICS, ap
@@ -41,6 +41,8 @@ LARGEST_LOSS = 0.02
 """Of the AUC on the degraded validation set, by which the mean of runs may stay behind the first of them."""
 FALSE_POSITIVE_RATE = 0.05
 """Share of validation reals above the threshold for fake."""
+LEAST_REALS = round(1 / FALSE_POSITIVE_RATE)
+"""Real photographs of which that share is one."""
 FALSE_NEGATIVE_RATE = 0.1
 """Share of validation fakes below the threshold for real."""
 
@@ -58,7 +60,12 @@ class _Deployed(nn.Module):
 
 
 def export_runs(
-    runs: Sequence[Path], out: Path, photographs: str, licence: str, val_store: Path | None
+    runs: Sequence[Path],
+    out: Path,
+    photographs: str,
+    licence: str,
+    val_store: Path | None,
+    reals: Path | None = None,
 ) -> dict[str, Any]:
     """Export a run, or the mean of several; see `facexray.training.command.export`."""
     net, card = load_mean(runs)
@@ -87,7 +94,7 @@ def export_runs(
         "convention": CONVENTION,
         "opset": _opset(data),
         "calibration": asdict(calibration) if net.class_head else None,
-        "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
+        **_chosen_thresholds(draft, scores, labels, reals),
         "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
         "exported": without_folders(provenance("export", {"runs": list(runs), "out": out})),
@@ -108,7 +115,7 @@ def _check_mean(first: Path, alone: float, mean: float) -> None:
         )
 
 
-def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None) -> Path:
+def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None, reals: Path | None = None) -> Path:
     """Write the int8 copy of an exported run beside it; see `facexray.training.command.export`."""
     from facexray.training.quantize import calibration_views, check_drop, quantize
 
@@ -125,7 +132,7 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     print(f"int8: {check_drop(card['validation'], validation, exported)}")
     own = {
         "name": out.stem,
-        "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
+        **_chosen_thresholds(draft, scores, labels, reals),
         "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
         "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
@@ -228,10 +235,38 @@ def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:
     return np.concatenate([prediction.scores for prediction in predictions.values()])
 
 
+def _chosen_thresholds(
+    model: XrayModel, scores: NDArray[np.float32], labels: NDArray[np.int64], reals: Path | None
+) -> dict[str, Any]:
+    """The card's thresholds, by the validation sets and, where there are any, by more real photographs."""
+    chosen = _thresholds(scores[labels == 0], scores[labels == 1])
+    if reals is None:
+        return {"thresholds": chosen}
+    store = FaceStore(reals)
+    store.check_real()
+    if len(store) < LEAST_REALS:
+        raise StoreError(
+            f"{store.path}: {FALSE_POSITIVE_RATE:.0%} of its {len(store)} faces is less than one; "
+            f"at least {LEAST_REALS} are needed"
+        )
+    others = model.predict(np.stack([cut_view(store.crop(index)) for index in range(len(store))])).scores
+    facts = {
+        "faces": len(store),
+        "faces_sha256": faces_sha256(store, None),
+        "fake_by_validation": round(float((others > chosen["fake_above"]).mean()), 4),
+    }
+    chosen["fake_above"] = max(chosen["fake_above"], _fake_above(others))
+    return {"thresholds": chosen, "reals": facts}
+
+
 def _thresholds(real: Scores, fake: Scores) -> dict[str, float]:
-    fake_above = float(np.quantile(real, 1 - FALSE_POSITIVE_RATE))
-    real_below = float(np.quantile(fake, FALSE_NEGATIVE_RATE))
-    return {"real_below": round(min(real_below, fake_above), 4), "fake_above": round(fake_above, 4)}
+    fake_above = _fake_above(real)
+    real_below = round(float(np.quantile(fake, FALSE_NEGATIVE_RATE)), 4)
+    return {"real_below": min(real_below, fake_above), "fake_above": fake_above}
+
+
+def _fake_above(real: Scores) -> float:
+    return round(float(np.quantile(real, 1 - FALSE_POSITIVE_RATE)), 4)
 
 
 def _measures(samples: list[Sample], scores: NDArray[np.float32]) -> dict[str, Any]:
