@@ -376,6 +376,22 @@ def test_reals_that_the_model_does_not_suspect_leave_the_threshold(tiny, tiny_ru
     assert card["reals"]["fake_by_validation"] == 0
 
 
+def test_an_export_can_be_exported_again(exported, tiny, tmp_path):
+    """As who wants another threshold for a model whose run is gone."""
+    reals = reals_store(tmp_path / "reals", tiny["store"], 20)
+    stores = {"val_store": tiny["val_store"], "reals": reals}
+    again = XrayModel.load(
+        export(exported.with_suffix(".safetensors"), tmp_path / "again.onnx", PHOTOGRAPHS, **stores)
+    ).card
+    first = XrayModel.load(exported).card
+    assert again["name"] == "again"
+    assert again["reals"]["faces"] == 20
+    for name, measures in first["validation"].items():
+        assert again["validation"][name]["AUC"] == pytest.approx(measures["AUC"], abs=1e-4)
+    for part in ("settings", "data", "commit", "iteration"):
+        assert again[part] == first[part]
+
+
 def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):
     few = reals_store(tmp_path / "reals", tiny["store"], 19)
     with pytest.raises(StoreError, match=r"5% of its 19 faces is less than one; at least 20 are needed"):

@@ -150,8 +150,9 @@ def export(
     the weights with the same card. Needs the extra: pip install 'facexray[train]'.
 
     Args:
-        runs: Folders of runs, made by train: of one network, and validated on the same faces. The card has the first
-            one's validation sets, settings and seed, and names the others.
+        runs: Folders of runs, made by train, or the .safetensors of an export or a shipped model's name: of one
+            network, and validated on the same faces. The card has the first one's validation sets, settings and seed,
+            and names the others.
         out: The ONNX file to write; weights and card have its name and end in .safetensors and .md.
         photographs: Whose photographs the model learned from and was validated on, for the card: their
             public source and licence.
