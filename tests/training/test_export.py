@@ -388,8 +388,12 @@ def test_an_export_can_be_exported_again(exported, tiny, tmp_path):
     assert again["reals"]["faces"] == 20
     for name, measures in first["validation"].items():
         assert again["validation"][name]["AUC"] == pytest.approx(measures["AUC"], abs=1e-4)
-    for part in ("settings", "data", "commit", "iteration"):
+    for part in ("settings", "data", "commit", "iteration", "calibration"):
         assert again[part] == first[part]
+    one, two = (
+        load_model(path.with_suffix(".safetensors"))[0].state_dict() for path in (exported, tmp_path / "again.onnx")
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one), "calibrated once, not twice"
 
 
 def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):

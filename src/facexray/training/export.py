@@ -75,10 +75,13 @@ def export_runs(
     predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     everything = list(chain.from_iterable(sets.values()))
     labels = np.array([sample.label for sample in everything])
-    calibration = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
-    if calibrate(net, calibration):
-        data, draft = draft_model(net, out.name)
-        predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    calibration = card.get("calibration") if len(runs) == 1 else None  # an export's, which its weights have in them
+    if calibration is None:
+        fitted = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
+        if calibrate(net, fitted):
+            calibration = asdict(fitted)
+            data, draft = draft_model(net, out.name)
+            predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     check_agreement(net, draft, _images(everything[:4]))
     scores = _all_scores(predictions)
     validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
@@ -93,7 +96,7 @@ def export_runs(
         "licence": licence,
         "convention": CONVENTION,
         "opset": _opset(data),
-        "calibration": asdict(calibration) if net.class_head else None,
+        "calibration": calibration,
         **_chosen_thresholds(draft, scores, labels, reals),
         "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
