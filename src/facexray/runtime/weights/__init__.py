@@ -9,8 +9,8 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "bceb4e192c13fd36c5d030bb1d14b63c23d9c373be60dc7c561624a11988a2c0",
-    "hrnet_w18_small.portraits": "11e556e7c376a4c66c4ebb29c8cb67056988467c7b0f71028ecdf949913cae8b",
+    "mobilenetv2_100.portraits": "67c0c70b5ca2c38c35e193484c1d5abed2b45965d0c9ac1764faaa3e000a0b8c",
+    "hrnet_w18_small.portraits": "3830a280a362965d53f41a2b88bd2e2c282e57e0e276fc173028548db9823f36",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
