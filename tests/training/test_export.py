@@ -360,9 +360,8 @@ def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, tiny_run, expo
         "faces_sha256": faces_sha256(FaceStore(reals), None),
         "fake_by_validation": pytest.approx(above, abs=1e-4),
     }
-    assert (
-        f"on 40 more real photographs, of which {above:.0%} would be called fake" in out.with_suffix(".md").read_text()
-    )
+    said = f"on 40 more real photographs, of which {above:.0%} would be called fake"
+    assert said in out.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_reals_that_the_model_does_not_suspect_leave_the_threshold(tiny, tiny_run, exported, tmp_path, monkeypatch):
@@ -394,6 +393,16 @@ def test_an_export_can_be_exported_again(exported, tiny, tmp_path):
         load_model(path.with_suffix(".safetensors"))[0].state_dict() for path in (exported, tmp_path / "again.onnx")
     )
     assert all(torch.equal(one[name], two[name]) for name in one), "calibrated once, not twice"
+
+
+def test_a_threshold_without_reals_does_not_claim_those_of_an_earlier_one(exported, tiny, tmp_path):
+    reals = reals_store(tmp_path / "reals", tiny["store"], 20)
+    out = tmp_path / "with.onnx", tmp_path / "without.onnx"
+    export(exported.with_suffix(".safetensors"), out[0], PHOTOGRAPHS, val_store=tiny["val_store"], reals=reals)
+    export(out[0].with_suffix(".safetensors"), out[1], PHOTOGRAPHS, val_store=tiny["val_store"])
+    one, two = (path.with_suffix(".md").read_text(encoding="utf-8") for path in out)
+    assert "more real photographs" in one
+    assert "more real photographs" not in two
 
 
 def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):

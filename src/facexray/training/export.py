@@ -65,7 +65,7 @@ def export_runs(
     photographs: str,
     licence: str,
     val_store: Path | None,
-    reals: Path | None = None,
+    reals: Path | None,
 ) -> dict[str, Any]:
     """Export a run, or the mean of several; see `facexray.training.command.export`."""
     net, card = load_mean(runs)
@@ -118,7 +118,7 @@ def _check_mean(first: Path, alone: float, mean: float) -> None:
         )
 
 
-def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None, reals: Path | None = None) -> Path:
+def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None, reals: Path | None) -> Path:
     """Write the int8 copy of an exported run beside it; see `facexray.training.command.export`."""
     from facexray.training.quantize import calibration_views, check_drop, quantize
 
@@ -244,7 +244,7 @@ def _chosen_thresholds(
     """The card's thresholds, by the validation sets and, where there are any, by more real photographs."""
     chosen = _thresholds(scores[labels == 0], scores[labels == 1])
     if reals is None:
-        return {"thresholds": chosen}
+        return {"thresholds": chosen, "reals": None}
     store = FaceStore(reals)
     store.check_real()
     if len(store) < LEAST_REALS:
