@@ -359,6 +359,7 @@ def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, tiny_run, expo
         "faces": 40,
         "faces_sha256": faces_sha256(FaceStore(reals), None),
         "fake_by_validation": pytest.approx(above, abs=1e-4),
+        "fake_above_by_validation": before["thresholds"]["fake_above"],
     }
     said = f"on 40 more real photographs, of which {above:.0%} would be called fake"
     assert said in out.with_suffix(".md").read_text(encoding="utf-8")
@@ -375,34 +376,58 @@ def test_reals_that_the_model_does_not_suspect_leave_the_threshold(tiny, tiny_ru
     assert card["reals"]["fake_by_validation"] == 0
 
 
-def test_an_export_can_be_exported_again(exported, tiny, tmp_path):
-    """As who wants another threshold for a model whose run is gone."""
+def test_an_export_gets_another_threshold_without_its_validation_faces(exported, tiny, tmp_path, monkeypatch):
+    """As who has a model and photographs, and neither the run nor its stores."""
+    monkeypatch.setattr(exporting, "_validation_sets", None)
     reals = reals_store(tmp_path / "reals", tiny["store"], 20)
-    stores = {"val_store": tiny["val_store"], "reals": reals}
-    again = XrayModel.load(
-        export(exported.with_suffix(".safetensors"), tmp_path / "again.onnx", PHOTOGRAPHS, **stores)
-    ).card
-    first = XrayModel.load(exported).card
-    assert again["name"] == "again"
+    out = tmp_path / "again.onnx"
+    export(exported, out, reals=reals)
+    again, first = XrayModel.load(out).card, XrayModel.load(exported).card
     assert again["reals"]["faces"] == 20
-    for name, measures in first["validation"].items():
-        assert again["validation"][name]["AUC"] == pytest.approx(measures["AUC"], abs=1e-4)
-    for part in ("settings", "data", "commit", "iteration", "calibration"):
-        assert again[part] == first[part]
-    one, two = (
-        load_model(path.with_suffix(".safetensors"))[0].state_dict() for path in (exported, tmp_path / "again.onnx")
+    assert again["reals"]["fake_above_by_validation"] == first["thresholds"]["fake_above"]
+    assert {part for part in first if again[part] != first[part]} <= {"name", "reals", "thresholds", "exported"}
+    one, two = (load_model(path)[0].state_dict() for path in (exported, out))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    views = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    assert np.array_equal(*(XrayModel.load(path).predict(views).scores for path in (exported, out)))
+    assert out.with_suffix(".md").read_text(encoding="utf-8") == card_text(again, out.read_bytes())
+
+
+def test_a_threshold_without_reals_is_the_validations_again(exported, tiny, tmp_path, monkeypatch):
+    predict = XrayModel.predict
+    monkeypatch.setattr(
+        XrayModel, "predict", lambda self, v: replace(p := predict(self, v), scores=np.ones_like(p.scores))
     )
-    assert all(torch.equal(one[name], two[name]) for name in one), "calibrated once, not twice"
+    raised, back = tmp_path / "raised.onnx", tmp_path / "back.onnx"
+    export(exported, raised, reals=reals_store(tmp_path / "reals", tiny["store"], 20))
+    export(raised, back)
+    first, one, two = (XrayModel.load(path) for path in (exported, raised, back))
+    assert one.thresholds.fake_above == 1
+    assert two.thresholds == first.thresholds
+    said = [path.with_suffix(".md").read_text(encoding="utf-8") for path in (raised, back)]
+    assert ["more real photographs" in text for text in said] == [True, False]
 
 
-def test_a_threshold_without_reals_does_not_claim_those_of_an_earlier_one(exported, tiny, tmp_path):
-    reals = reals_store(tmp_path / "reals", tiny["store"], 20)
-    out = tmp_path / "with.onnx", tmp_path / "without.onnx"
-    export(exported.with_suffix(".safetensors"), out[0], PHOTOGRAPHS, val_store=tiny["val_store"], reals=reals)
-    export(out[0].with_suffix(".safetensors"), out[1], PHOTOGRAPHS, val_store=tiny["val_store"])
-    one, two = (path.with_suffix(".md").read_text(encoding="utf-8") for path in out)
-    assert "more real photographs" in one
-    assert "more real photographs" not in two
+def test_an_export_keeps_what_its_card_says_of_photographs_and_licence(exported, tmp_path):
+    first = XrayModel.load(exported).card
+    kept = XrayModel.load(export(exported, tmp_path / "kept.onnx")).card
+    other = XrayModel.load(export(exported, tmp_path / "other.onnx", "others", licence="mit")).card
+    assert (kept["photographs"], kept["licence"]) == (first["photographs"], first["licence"])
+    assert (other["photographs"], other["licence"]) == ("others", "mit")
+
+
+def test_a_runs_photographs_must_be_named(tiny_run, tmp_path):
+    with pytest.raises(SettingsError, match="photographs: say whose the model learned from"):
+        export(tiny_run, tmp_path / "model.onnx")
+
+
+def test_refuses_an_export_whose_weights_are_of_another(tiny_run, exported, tmp_path):
+    for suffix in (".onnx", ".safetensors"):
+        shutil.copy(exported.with_suffix(suffix), tmp_path / f"mixed{suffix}")
+    net, card = load_model(exported)
+    save_model(tmp_path / "mixed.safetensors", net, {**card, "seed": 8})
+    with pytest.raises(ModelError, match=r"mixed\.onnx: the weights beside it have another card"):
+        export(tmp_path / "mixed.onnx", tmp_path / "again.onnx")
 
 
 def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facexray.errors import ModelError
-from facexray.runtime.weights import SHA256
+from facexray.runtime.weights import SHA256, shipped_name
 from facexray.training.checkpoint import begin, load_model
 from facexray.training.command import train
 from facexray.training.config import NetworkConfig, OptimConfig
@@ -27,9 +27,9 @@ def test_a_run_gives_its_weights_heads_and_all(tiny, tiny_run):
         assert (origin["commit"], origin["iteration"]) == (card["commit"], card["iteration"])
 
 
-@pytest.mark.parametrize("name", SHA256)
+@pytest.mark.parametrize("name", [*SHA256, "default"])
 def test_a_shipped_model_gives_its_weights(name):
-    net, origin = begin(NetworkConfig(name.partition(".")[0], pretrained=name, class_head="features"))
+    net, origin = begin(NetworkConfig(shipped_name(name).partition(".")[0], pretrained=name, class_head="features"))
     assert origin["settings"]["network"]["backbone"] == net.config.backbone
     assert not same(net, begin(replace(net.config, pretrained=None))[0])
 

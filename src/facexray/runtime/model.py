@@ -15,7 +15,7 @@ from facexray.errors import ModelError
 from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, VIEW_SIZE
 from facexray.runtime.engines import EngineName, load_engine
 from facexray.runtime.metadata import read_metadata
-from facexray.runtime.weights import DEFAULT, SHA256, shipped_path
+from facexray.runtime.weights import SHA256, shipped_name, shipped_path
 
 METADATA_KEY = "facexray"
 """Key of the model card in the ONNX file's metadata."""
@@ -92,16 +92,16 @@ class XrayModel:
             ModelError: No such model, or not ours, or a shipped file that was changed.
             MissingExtraError: The engine is not installed.
         """
-        name = DEFAULT if str(model) == "default" else str(model)
-        path = shipped_path(name) if name in SHA256 else Path(model)
+        name = shipped_name(model)
+        path = shipped_path(name) if name else Path(model)
         try:
             data = path.read_bytes()
         except OSError as error:
             known = ", ".join(["default", *SHA256])
             raise ModelError(f"{model}: no such model ({error.strerror}); name a file, or one of: {known}") from error
-        if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
+        if name and hashlib.sha256(data).hexdigest() != SHA256[name]:
             raise ModelError(f"{path}: is not the file that was shipped (its SHA-256 differs); install facexray again")
-        return cls(data, name if name in SHA256 else path.name, engine, path)
+        return cls(data, name or path.name, engine, path)
 
     def predict(self, views: NDArray[np.uint8]) -> Prediction:
         """Score views (N, 256, 256, 3) uint8 RGB, and predict their Face X-rays."""

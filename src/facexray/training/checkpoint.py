@@ -15,7 +15,7 @@ from safetensors.torch import save
 from facexray.errors import ModelError
 from facexray.images import write_bytes
 from facexray.runtime.model import METADATA_KEY
-from facexray.runtime.weights import SHA256, shipped_path
+from facexray.runtime.weights import shipped_name, shipped_path
 from facexray.training.config import NetworkConfig
 from facexray.training.network import FaceXrayNet
 
@@ -74,13 +74,13 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     """Read what `save_model` wrote: the network, in evaluation mode, and its card.
 
     Args:
-        path: As for `save_model`, or the name of a model that ships.
+        path: As for `save_model`, the `.onnx` file that the weights stand beside, or the name of a model that ships.
 
     Raises:
         ModelError: No such file, not one of ours or damaged, or the weights fit another network than the card says.
     """
-    name = str(path)
-    file = shipped_path(name).with_suffix(".safetensors") if name in SHA256 else _model_file(path)
+    shipped = shipped_name(path)
+    file = _model_file(shipped_path(shipped) if shipped else path)
     try:
         with safe_open(file, "pt") as stored:
             card: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])
@@ -159,7 +159,7 @@ def _our_model(pretrained: str | None) -> Path | None:
     if pretrained is None or pretrained == "hub":
         return None
     path = Path(pretrained)
-    if pretrained in SHA256 or path.is_dir():
+    if shipped_name(path) or path.is_dir():
         return path
     try:
         with safe_open(path, "pt") as stored:
@@ -169,4 +169,4 @@ def _our_model(pretrained: str | None) -> Path | None:
 
 
 def _model_file(path: Path) -> Path:
-    return path if path.suffix == ".safetensors" else path / "best.safetensors"
+    return path.with_suffix(".safetensors") if path.suffix in (".safetensors", ".onnx") else path / "best.safetensors"

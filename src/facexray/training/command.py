@@ -134,8 +134,8 @@ def _check_disjoint(store: FaceStore, val_store: FaceStore) -> None:
 def export(
     runs: list[Path],
     out: Path,
-    photographs: str,
-    licence: str = "apache-2.0",
+    photographs: str | None = None,
+    licence: str | None = None,
     val_store: Path | None = None,
     int8: bool = False,
     calibration: Path | None = None,
@@ -147,18 +147,19 @@ def export(
     the thresholds of the verdicts, chosen on these sets (5 % of their reals above, 10 % of their fakes below). It is
     checked against torch first. Of several runs, it has the means of their weights: runs that went on from one model
     can judge better together than each alone; measure it. Beside it stand the card as Markdown and, as .safetensors,
-    the weights with the same card. Needs the extra: pip install 'facexray[train]'.
+    the weights with the same card. An export alone, or a shipped model, keeps its network and scores: what may become
+    another is the threshold for fake, by --reals. Needs the extra: pip install 'facexray[train]'.
 
     Args:
-        runs: Folders of runs, made by train, or the .safetensors of an export or a shipped model's name: of one
-            network, and validated on the same faces. The card has the first one's validation sets, settings and seed,
-            and names the others.
+        runs: Folders of runs, made by train, or the .onnx of an export or a shipped model's name: of one network, and
+            validated on the same faces. The card has the first one's validation sets, settings and seed, and names the
+            others.
         out: The ONNX file to write; weights and card have its name and end in .safetensors and .md.
         photographs: Whose photographs the model learned from and was validated on, for the card: their
-            public source and licence.
+            public source and licence. An export has them already.
         licence: The weights' licence, for the card, as the Hugging Face hub writes it: what the photographs, and the
-            weights that the run began from, allow.
-        val_store: The run's validation store, where it has moved since.
+            weights that the run began from, allow. Where not given, that of an export, and apache-2.0 of a run.
+        val_store: The run's validation store, where it has moved since. Of an export alone it is read for --int8 only.
         int8: Also write an int8 copy, ending in .int8.onnx, with scores and thresholds of its own in its card. It is
             refused where its AUC on a validation set is lower by more than 0.005; both are printed. Measure it before
             you use it: OpenVINO runs it faster than fp32, ONNX Runtime not every network. Needs the extra:
@@ -176,7 +177,8 @@ def export(
             the first alone, the export differs from the network, or the int8 copy is refused.
         StoreError: The validation store or that of reals is missing, or the latter has fewer than 20 faces or given
             fakes.
-        SettingsError: OUT does not end in .onnx, or one of the files is there already.
+        SettingsError: OUT does not end in .onnx, or one of the files is there already, or a run's photographs are not
+            named.
     """
     out = Path(out)
     if out.suffix != ".onnx":

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample
-from facexray.errors import ModelError, StoreError
+from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.faces.crop import VIEW_SIZE, cut_view
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
@@ -26,6 +26,7 @@ from facexray.metrics.classification import METRICS, ap
 from facexray.metrics.summary import summary
 from facexray.provenance import provenance
 from facexray.runtime.model import CONVENTION, METADATA_KEY, Prediction, XrayModel
+from facexray.runtime.weights import shipped_name, shipped_path
 from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text, validation_auc
 from facexray.training.checkpoint import load_mean, load_model, save_model
@@ -41,6 +42,8 @@ LARGEST_LOSS = 0.02
 """Of the AUC on the degraded validation set, by which the mean of runs may stay behind the first of them."""
 FALSE_POSITIVE_RATE = 0.05
 """Share of validation reals above the threshold for fake."""
+LICENCE = "apache-2.0"
+"""Of the weights, where none is given."""
 LEAST_REALS = round(1 / FALSE_POSITIVE_RATE)
 """Real photographs of which that share is one."""
 FALSE_NEGATIVE_RATE = 0.1
@@ -62,44 +65,30 @@ class _Deployed(nn.Module):
 def export_runs(
     runs: Sequence[Path],
     out: Path,
-    photographs: str,
-    licence: str,
+    photographs: str | None,
+    licence: str | None,
     val_store: Path | None,
     reals: Path | None,
 ) -> dict[str, Any]:
-    """Export a run, or the mean of several; see `facexray.training.command.export`."""
+    """Export a run, or the mean of several, or an export anew; see `facexray.training.command.export`."""
     net, card = load_mean(runs)
-    sets = {name: _samples(pairs) for name, pairs in _validation_sets(card, val_store).items()}
-    # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
-    data, draft = draft_model(net, out.name)
-    predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
-    everything = list(chain.from_iterable(sets.values()))
-    labels = np.array([sample.label for sample in everything])
-    calibration = card.get("calibration") if len(runs) == 1 else None  # an export's, which its weights have in them
-    if calibration is None:
-        fitted = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
-        if calibrate(net, fitted):
-            calibration = asdict(fitted)
-            data, draft = draft_model(net, out.name)
-            predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
-    check_agreement(net, draft, _images(everything[:4]))
-    scores = _all_scores(predictions)
-    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
-    if "averaged_with" in card:
-        _check_mean(runs[0], validation_auc(card), validation["degraded"]["AUC"])
+    photographs = photographs or card.get("photographs")
+    if photographs is None:
+        raise SettingsError("photographs: say whose the model learned from and was validated on, for its card")
+    if len(runs) == 1 and "thresholds" in card:  # an export
+        data, model = _exported(runs[0], card)
+        found = {"thresholds": _validation_thresholds(card)}
+    else:
+        data, model, found = _measured(net, card, runs[0], out.stem, val_store)
     learned = ("settings", "data", "pretrained", "teacher", "averaged_with")
     card = {
         **card,
         **{part: without_folders(card[part]) for part in learned if part in card},
         "name": out.stem,
         "photographs": photographs,
-        "licence": licence,
-        "convention": CONVENTION,
-        "opset": _opset(data),
-        "calibration": calibration,
-        **_chosen_thresholds(draft, scores, labels, reals),
-        "validation": validation,
-        "xray": _localisation(sets["clean"], predictions["clean"]),
+        "licence": licence or card.get("licence", LICENCE),
+        **found,
+        **_raised_by_reals(found["thresholds"], model, reals),
         "exported": without_folders(provenance("export", {"runs": list(runs), "out": out})),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +97,56 @@ def export_runs(
     write_bytes(out.with_suffix(".md"), card_text(card, data).encode())
     write_bytes(out, data)  # last: where it stands, the others do too
     return card
+
+
+def _exported(name: Path, card: dict[str, Any]) -> tuple[bytes, XrayModel]:
+    """The ONNX file of an export, named as for `load_model`, and the model in it."""
+    shipped = shipped_name(name)
+    path = shipped_path(shipped) if shipped else name.with_suffix(".onnx")
+    model = XrayModel.load(path)
+    if model.card != card:
+        raise ModelError(f"{path}: the weights beside it have another card; export the run again")
+    return path.read_bytes(), model
+
+
+def _validation_thresholds(card: dict[str, Any]) -> dict[str, float]:
+    """The thresholds of an export as its validation sets chose them, before more reals raised one."""
+    reals = card.get("reals")
+    return {**card["thresholds"], **({"fake_above": reals["fake_above_by_validation"]} if reals else {})}
+
+
+def _measured(
+    net: FaceXrayNet, card: dict[str, Any], first: Path, name: str, val_store: Path | None
+) -> tuple[bytes, XrayModel, dict[str, Any]]:
+    """The network, calibrated, as ONNX; and what the validation sets say of it, for the card."""
+    sets = {name: _samples(pairs) for name, pairs in _validation_sets(card, val_store).items()}
+    # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
+    data, draft = draft_model(net, name)
+    predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    everything = list(chain.from_iterable(sets.values()))
+    labels = np.array([sample.label for sample in everything])
+    fitted = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
+    calibrated = calibrate(net, fitted)
+    if calibrated:
+        data, draft = draft_model(net, name)
+        predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    check_agreement(net, draft, _images(everything[:4]))
+    scores = _all_scores(predictions)
+    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
+    if "averaged_with" in card:
+        _check_mean(first, validation_auc(card), validation["degraded"]["AUC"])
+    return (
+        data,
+        draft,
+        {
+            "convention": CONVENTION,
+            "opset": _opset(data),
+            "calibration": asdict(fitted) if calibrated else None,
+            "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
+            "validation": validation,
+            "xray": _localisation(sets["clean"], predictions["clean"]),
+        },
+    )
 
 
 def _check_mean(first: Path, alone: float, mean: float) -> None:
@@ -135,7 +174,7 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     print(f"int8: {check_drop(card['validation'], validation, exported)}")
     own = {
         "name": out.stem,
-        **_chosen_thresholds(draft, scores, labels, reals),
+        **_raised_by_reals(_thresholds(scores[labels == 0], scores[labels == 1]), draft, reals),
         "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
         "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
@@ -238,13 +277,10 @@ def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:
     return np.concatenate([prediction.scores for prediction in predictions.values()])
 
 
-def _chosen_thresholds(
-    model: XrayModel, scores: NDArray[np.float32], labels: NDArray[np.int64], reals: Path | None
-) -> dict[str, Any]:
-    """The card's thresholds, by the validation sets and, where there are any, by more real photographs."""
-    chosen = _thresholds(scores[labels == 0], scores[labels == 1])
+def _raised_by_reals(by_validation: dict[str, float], model: XrayModel, reals: Path | None) -> dict[str, Any]:
+    """The card's thresholds: the validation's, and where there are more real photographs, by these too."""
     if reals is None:
-        return {"thresholds": chosen, "reals": None}
+        return {"thresholds": by_validation, "reals": None}
     store = FaceStore(reals)
     store.check_real()
     if len(store) < LEAST_REALS:
@@ -252,14 +288,15 @@ def _chosen_thresholds(
             f"{store.path}: {FALSE_POSITIVE_RATE:.0%} of its {len(store)} faces is less than one; "
             f"at least {LEAST_REALS} are needed"
         )
-    others = model.predict(np.stack([cut_view(store.crop(index)) for index in range(len(store))])).scores
+    scores = model.predict(np.stack([cut_view(store.crop(index)) for index in range(len(store))])).scores
+    fake_above = by_validation["fake_above"]
     facts = {
         "faces": len(store),
         "faces_sha256": faces_sha256(store, None),
-        "fake_by_validation": round(float((others > chosen["fake_above"]).mean()), 4),
+        "fake_by_validation": round(float((scores > fake_above).mean()), 4),
+        "fake_above_by_validation": fake_above,
     }
-    chosen["fake_above"] = max(chosen["fake_above"], _fake_above(others))
-    return {"thresholds": chosen, "reals": facts}
+    return {"thresholds": {**by_validation, "fake_above": max(fake_above, _fake_above(scores))}, "reals": facts}
 
 
 def _thresholds(real: Scores, fake: Scores) -> dict[str, float]:

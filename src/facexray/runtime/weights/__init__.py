@@ -16,6 +16,12 @@ SHA256 = {
 for PyTorch the same weights are `{name}.safetensors`."""
 
 
+def shipped_name(model: str | Path) -> str | None:
+    """Which shipped model is meant, by its name or by `default`; None where it must be a file."""
+    name = DEFAULT if str(model) == "default" else str(model)
+    return name if name in SHA256 else None
+
+
 def shipped_path(name: str) -> Path:
     """The ONNX file of a shipped model."""
     return Path(str(files(__name__).joinpath(f"{name}.onnx")))
