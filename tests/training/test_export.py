@@ -393,6 +393,14 @@ def test_an_export_gets_another_threshold_without_its_validation_faces(exported,
     assert out.with_suffix(".md").read_text(encoding="utf-8") == card_text(again, out.read_bytes())
 
 
+def test_a_shipped_model_gets_another_threshold(tiny, tmp_path):
+    out = export("default", tmp_path / "mine.onnx", reals=reals_store(tmp_path / "reals", tiny["store"], 20))
+    mine, shipped = XrayModel.load(out), XrayModel.load()
+    assert mine.card["validation"] == shipped.card["validation"]
+    assert mine.card["reals"]["faces"] == 20
+    assert mine.thresholds.fake_above >= mine.card["reals"]["fake_above_by_validation"]
+
+
 def test_a_threshold_without_reals_is_the_validations_again(exported, tiny, tmp_path, monkeypatch):
     predict = XrayModel.predict
     monkeypatch.setattr(

@@ -9,8 +9,8 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "67c0c70b5ca2c38c35e193484c1d5abed2b45965d0c9ac1764faaa3e000a0b8c",
-    "hrnet_w18_small.portraits": "3830a280a362965d53f41a2b88bd2e2c282e57e0e276fc173028548db9823f36",
+    "mobilenetv2_100.portraits": "b0af24a868d3a71959aa23a52419a3edef286d330364c02a01404e5286e44452",
+    "hrnet_w18_small.portraits": "d283ffa226d880697697cda16f66f4489e95f775b62eed2ed537bfb59975de6a",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
