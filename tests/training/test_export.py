@@ -31,6 +31,7 @@ from facexray.training.command import export
 from facexray.training.config import NetworkConfig
 from facexray.training.datasets import faces_sha256
 from facexray.training.network import FaceXrayNet
+from facexray.training.thresholds import thresholds_of
 
 PHOTOGRAPHS = "two portraits, public domain"
 
@@ -155,7 +156,7 @@ def test_thresholds_are_probabilities_in_order(model):
     ],
 )
 def test_thresholds_are_quantiles(real, fake, real_below, fake_above):
-    thresholds = exporting._thresholds(real.tolist(), fake.tolist())
+    thresholds = thresholds_of(real.tolist(), fake.tolist())
     assert thresholds == pytest.approx({"real_below": real_below, "fake_above": fake_above}, abs=1e-3)
 
 
@@ -424,9 +425,11 @@ def test_an_export_keeps_what_its_card_says_of_photographs_and_licence(exported,
     assert (other["photographs"], other["licence"]) == ("others", "mit")
 
 
-def test_a_runs_photographs_must_be_named(tiny_run, tmp_path):
-    with pytest.raises(SettingsError, match="photographs: say whose the model learned from"):
-        export(tiny_run, tmp_path / "model.onnx")
+def test_the_photographs_of_runs_must_be_named(tiny_run, exported, tmp_path):
+    """Also of an export and others together: its card does not know theirs."""
+    for runs in ([tiny_run], [exported, tiny_run]):
+        with pytest.raises(SettingsError, match="photographs: say whose the model learned from"):
+            export(runs, tmp_path / "model.onnx")
 
 
 def test_refuses_an_export_whose_weights_are_of_another(tiny_run, exported, tmp_path):

@@ -1,5 +1,6 @@
 """That the figures of speed are those of the steps, the waits and the baseline that they name."""
 
+import logging
 import time
 from types import SimpleNamespace
 
@@ -35,6 +36,14 @@ class Sleeper:
 
     def seconds(self, batch, steps):
         return self._pause
+
+
+def test_lightning_does_not_repeat_the_precision(caplog, monkeypatch):
+    told = logging.getLogger("lightning.fabric")
+    monkeypatch.setattr(told, "level", logging.INFO)
+    monkeypatch.setattr(told, "handlers", [caplog.handler])
+    Trainee(SMALL, "bf16-mixed", torch.channels_last)
+    assert not caplog.records
 
 
 def late(seconds):

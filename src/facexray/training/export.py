@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample
-from facexray.errors import ModelError, SettingsError, StoreError
-from facexray.faces.crop import VIEW_SIZE, cut_view
+from facexray.errors import ModelError, SettingsError
+from facexray.faces.crop import VIEW_SIZE
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.metrics.classification import METRICS, ap
@@ -33,21 +33,15 @@ from facexray.training.checkpoint import load_mean, load_model, save_model
 from facexray.training.config import RunConfig
 from facexray.training.datasets import Pair, faces_sha256, hold_out
 from facexray.training.network import FaceXrayNet
+from facexray.training.thresholds import raised_by_reals, thresholds_by_validation, thresholds_of
 from facexray.training.validation import validation_sets
 
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
-Scores = NDArray[np.float32] | list[float]
 LARGEST_LOSS = 0.02
 """Of the AUC on the degraded validation set, by which the mean of runs may stay behind the first of them."""
-FALSE_POSITIVE_RATE = 0.05
-"""Share of validation reals above the threshold for fake."""
 LICENCE = "apache-2.0"
 """Of the weights, where none is given."""
-LEAST_REALS = round(1 / FALSE_POSITIVE_RATE)
-"""Real photographs of which that share is one."""
-FALSE_NEGATIVE_RATE = 0.1
-"""Share of validation fakes below the threshold for real."""
 
 
 class _Deployed(nn.Module):
@@ -72,12 +66,14 @@ def export_runs(
 ) -> dict[str, Any]:
     """Export a run, or the mean of several, or an export anew; see `facexray.training.command.export`."""
     net, card = load_mean(runs)
-    photographs = photographs or card.get("photographs")
+    exported = len(runs) == 1 and "thresholds" in card
+    said = card if exported else {"licence": LICENCE}
+    photographs = photographs or said.get("photographs")
     if photographs is None:
         raise SettingsError("photographs: say whose the model learned from and was validated on, for its card")
-    if len(runs) == 1 and "thresholds" in card:  # an export
+    if exported:
         data, model = _exported(runs[0], card)
-        found = {"thresholds": _validation_thresholds(card)}
+        found = {"thresholds": thresholds_by_validation(card)}
     else:
         data, model, found = _measured(net, card, runs[0], out.stem, val_store)
     learned = ("settings", "data", "pretrained", "teacher", "averaged_with")
@@ -86,9 +82,9 @@ def export_runs(
         **{part: without_folders(card[part]) for part in learned if part in card},
         "name": out.stem,
         "photographs": photographs,
-        "licence": licence or card.get("licence", LICENCE),
+        "licence": licence or said["licence"],
         **found,
-        **_raised_by_reals(found["thresholds"], model, reals),
+        **raised_by_reals(found["thresholds"], model, reals),
         "exported": without_folders(provenance("export", {"runs": list(runs), "out": out})),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -107,12 +103,6 @@ def _exported(name: Path, card: dict[str, Any]) -> tuple[bytes, XrayModel]:
     if model.card != card:
         raise ModelError(f"{path}: the weights beside it have another card; export the run again")
     return path.read_bytes(), model
-
-
-def _validation_thresholds(card: dict[str, Any]) -> dict[str, float]:
-    """The thresholds of an export as its validation sets chose them, before more reals raised one."""
-    reals = card.get("reals")
-    return {**card["thresholds"], **({"fake_above": reals["fake_above_by_validation"]} if reals else {})}
 
 
 def _measured(
@@ -142,7 +132,7 @@ def _measured(
             "convention": CONVENTION,
             "opset": _opset(data),
             "calibration": asdict(fitted) if calibrated else None,
-            "thresholds": _thresholds(scores[labels == 0], scores[labels == 1]),
+            "thresholds": thresholds_of(scores[labels == 0], scores[labels == 1]),
             "validation": validation,
             "xray": _localisation(sets["clean"], predictions["clean"]),
         },
@@ -174,7 +164,7 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     print(f"int8: {check_drop(card['validation'], validation, exported)}")
     own = {
         "name": out.stem,
-        **_raised_by_reals(_thresholds(scores[labels == 0], scores[labels == 1]), draft, reals),
+        **raised_by_reals(thresholds_of(scores[labels == 0], scores[labels == 1]), draft, reals),
         "validation": validation,
         "xray": _localisation(sets["clean"], predictions["clean"]),
         "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
@@ -199,7 +189,9 @@ def draft_model(net: FaceXrayNet, name: str) -> tuple[bytes, XrayModel]:
         ModelError: This torch cannot export the network.
     """
     data = _to_onnx(_Deployed(net))
-    return data, XrayModel(_with_card(data, {"convention": CONVENTION, "thresholds": _thresholds([0.0], [1.0])}), name)
+    return data, XrayModel(
+        _with_card(data, {"convention": CONVENTION, "thresholds": thresholds_of([0.0], [1.0])}), name
+    )
 
 
 def check_agreement(net: FaceXrayNet, model: XrayModel, images: NDArray[np.uint8]) -> None:
@@ -275,38 +267,6 @@ def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, 
 
 def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:
     return np.concatenate([prediction.scores for prediction in predictions.values()])
-
-
-def _raised_by_reals(by_validation: dict[str, float], model: XrayModel, reals: Path | None) -> dict[str, Any]:
-    """The card's thresholds: the validation's, and where there are more real photographs, by these too."""
-    if reals is None:
-        return {"thresholds": by_validation, "reals": None}
-    store = FaceStore(reals)
-    store.check_real()
-    if len(store) < LEAST_REALS:
-        raise StoreError(
-            f"{store.path}: {FALSE_POSITIVE_RATE:.0%} of its {len(store)} faces is less than one; "
-            f"at least {LEAST_REALS} are needed"
-        )
-    scores = model.predict(np.stack([cut_view(store.crop(index)) for index in range(len(store))])).scores
-    fake_above = by_validation["fake_above"]
-    facts = {
-        "faces": len(store),
-        "faces_sha256": faces_sha256(store, None),
-        "fake_by_validation": round(float((scores > fake_above).mean()), 4),
-        "fake_above_by_validation": fake_above,
-    }
-    return {"thresholds": {**by_validation, "fake_above": max(fake_above, _fake_above(scores))}, "reals": facts}
-
-
-def _thresholds(real: Scores, fake: Scores) -> dict[str, float]:
-    fake_above = _fake_above(real)
-    real_below = round(float(np.quantile(fake, FALSE_NEGATIVE_RATE)), 4)
-    return {"real_below": min(real_below, fake_above), "fake_above": fake_above}
-
-
-def _fake_above(real: Scores) -> float:
-    return round(float(np.quantile(real, 1 - FALSE_POSITIVE_RATE)), 4)
 
 
 def _measures(samples: list[Sample], scores: NDArray[np.float32]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from facexray.training.datasets import (
 )
 from facexray.training.device_loader import planned_loader
 from facexray.training.distributed import sync_batch_norms
+from facexray.training.fabric import quiet_fabric
 from facexray.training.interruption import end_stopped, signals_noted
 from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
@@ -110,9 +110,7 @@ def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     strategy: Any = "auto"
     if run.devices * run.nodes > 1:  # weights that rest take no part in a step
         strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
-    for part in ("fabric", "pytorch"):  # either tells what the settings say, by what was imported last
-        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
-    fabric = Fabric(
+    fabric = quiet_fabric(
         accelerator=run.accelerator,
         strategy=strategy,
         devices=run.devices,

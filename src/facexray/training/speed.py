@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 
 from facexray.blending.config import BlendConfig
 from facexray.faces.store import FaceStore
 from facexray.training.config import NetworkConfig, OptimConfig
 from facexray.training.datasets import Batch, BlendedPairs, PairSampler, Rendered, training_loader
 from facexray.training.device_loader import planned_loader
+from facexray.training.fabric import quiet_fabric
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import FaceXrayNet
 from facexray.training.renderer import BatchRenderer
@@ -36,7 +36,7 @@ class Trainee:
     def __init__(self, network: NetworkConfig, precision: Any, layout: torch.memory_format) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision, self.layout, self.optim = precision, layout, OptimConfig()
-        self.fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        self.fabric = quiet_fabric(accelerator=device, devices=1, precision=precision)
         torch.manual_seed(0)
         net = FaceXrayNet(network).to(memory_format=layout)
         self.model, self.optimizer = self.fabric.setup(net.train(), make_optimizer(self.optim, net))
