@@ -45,6 +45,13 @@ def test_nobody_is_measured_by_a_fit_on_them():
     assert fit_calibration(labels, scores, people).ece_after > 0.2
 
 
+def test_one_person_calibrates_nothing(overconfident):
+    labels, scores, people = overconfident
+    calibration = fit_calibration(labels, scores, ["all of them"] * len(people))
+    assert (calibration.scale, calibration.shift) == (1, 0)
+    assert calibration.ece_after == calibration.ece_before
+
+
 def test_scores_of_exactly_0_and_1_are_taken(overconfident):
     labels, scores, people = overconfident
     calibration = fit_calibration(labels, scores.round(2), people)

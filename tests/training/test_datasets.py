@@ -67,6 +67,20 @@ def test_given_fakes_take_their_share_and_reals_go_their_way(store, fakes):
     assert all(same(*both) for both in zip(mixed[given[0]], drawn[given[0]], strict=True))
 
 
+def test_given_fakes_are_drawn_from_the_whole_of_the_distributions(store, fakes):
+    """Not by the dice that chose them, which are known to have fallen low."""
+    config = BlendConfig.from_dict({"degradations": {"jpeg": {"prob": 1, "low": 30, "high": 100}}})
+    mixed = BlendedPairs(config, store, None, 3, DataConfig(fakes=fakes.path, fakes_share=0.25))
+    given = [fake.recipe for _, fake in map(mixed.__getitem__, range(160)) if fake.recipe.mode == "given"]
+    low, high = config.window_range_px
+    sides = np.array([recipe.window[2] for recipe in given])
+    qualities = np.array([recipe.degradations[0].amount for recipe in given])
+    for values, ends in ((sides, (low, high)), (qualities, (30, 100))):
+        shares = (values - ends[0]) / (ends[1] - ends[0])
+        assert shares.min() < 0.2 < 0.8 < shares.max()
+        assert shares.mean() == pytest.approx(0.5, abs=0.15)
+
+
 def test_given_fakes_show_nobody_who_validates(store, fakes):
     with pytest.raises(SettingsError, match=r"data\.fakes: .* shows 2 of the people that validate"):
         check_apart(fakes, store, None)

@@ -64,22 +64,30 @@ def assert_same_state(one, other):
     assert torch.equal(one["rng"], other["rng"])
     for name, weight in one["net"].items():
         assert torch.equal(other["net"][name], weight), name
+    for name, weight in (one["average"] or {}).items():
+        assert torch.equal(other["average"][name], weight), name
     for number, moments in one["optimizer"]["state"].items():
         for name, value in moments.items():
             assert torch.equal(other["optimizer"]["state"][number][name], value), (number, name)
 
 
-def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(start, tiny, tiny_run, tmp_path):
+@pytest.mark.parametrize("whole", [False, True], ids=["plain", "everything"])
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(whole, start, tiny, tiny_run, tmp_path):
     """SIGKILL between two checkpoints, then the same command again."""
-    out = tmp_path / "run"
-    process = start(out)
+    out, changes, alone = tmp_path / "run", {}, tiny_run
+    if whole:  # an average, a rest for the backbone that ends after the kill, a teacher, a worker
+        optim = replace(tiny["optim"], ema=0.9, freeze_iterations=5, teacher=tiny_run)
+        changes = {"optim": optim, "run": replace(tiny["run"], workers=1)}
+        alone = train(out=tmp_path / "alone", **{**tiny, **changes})
+    process = start(out, **changes)
     await_iteration(out, 4, process)
     process.kill()
     ends(process)
-    status, said = ends(start(out, "--resume", "auto"))
+    assert load_checkpoint(out / "last.ckpt")["progress"]["iteration"] == 3, "killed too late"
+    status, said = ends(start(out, "--resume", "auto", **changes))
     assert status == 0, said
-    assert_same_state(tiny_run, out)
-    validations = [[{**row} for row in rows_of(run / "validation.csv")] for run in (tiny_run, out)]
+    assert_same_state(alone, out)
+    validations = [[{**row} for row in rows_of(run / "validation.csv")] for run in (alone, out)]
     assert validations[0] == validations[1]
     assert [row["iteration"] for row in rows_of(out / "log.csv")] == [str(i) for i in range(1, 7)]
 

@@ -4,10 +4,13 @@ import csv
 import json
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
+from lightning.fabric.plugins.precision import Precision
+from lightning.fabric.strategies import Strategy
 
 from facexray.blending.recipe import Recipe
 from facexray.errors import ModelError, SettingsError, StoreError
@@ -104,17 +107,71 @@ def test_a_finished_run_has_nothing_to_go_on_with(tiny_run, tiny, tmp_path):
 )
 def test_does_not_go_on_with_other_settings(changed, named, tiny_run, tiny, tmp_path):
     run = copy_of_run(tiny_run, tmp_path)
-    with pytest.raises(ModelError, match=f"other settings of {named};"):
+    with pytest.raises(ModelError, match=f"made with another {named};"):
         train(out=run, resume="auto", **tiny | changed)
 
 
-def test_does_not_go_on_with_other_faces(tiny_run, tiny, tmp_path):
+@pytest.mark.parametrize(
+    ("named", "remembered"),
+    [
+        ("store", {"data": {"faces_sha256": "of another store"}}),
+        ("val_store", {"data": {"validation_faces_sha256": "of another store"}}),
+        ("data.fakes", {"data": {"given_fakes_sha256": "of fakes"}}),
+        ("optim.teacher", {"teacher": {"iteration": 7}}),
+        ("run.validation_pairs", {"settings": {"run": {"validation_pairs": 9}}}),
+    ],
+)
+def test_does_not_go_on_with_what_decides_other_numbers(named, remembered, tiny_run, tiny, tmp_path):
+    def put(into, values):
+        for name, value in values.items():
+            if isinstance(into.get(name), dict):
+                put(into[name], value)
+            else:
+                into[name] = value
+
     run = copy_of_run(tiny_run, tmp_path)
     state = load_checkpoint(run / "last.ckpt")
-    state["about"]["data"]["faces_sha256"] = "of another store"
+    put(state["about"], remembered)
     save_checkpoint(run / "last.ckpt", state)
-    with pytest.raises(ModelError, match="other settings of faces;"):
+    with pytest.raises(ModelError, match=f"made with another {named};"):
         train(out=run, resume="auto", **tiny)
+
+
+def test_goes_on_in_another_precision(tiny_run, tiny, tmp_path, monkeypatch):
+    """To or from float16, whose scaler does not take the state of a run that had none."""
+    taken = []
+    monkeypatch.setattr(Precision, "load_state_dict", lambda self, state: taken.append(state))
+    train(out=copy_of_run(tiny_run, tmp_path), resume="auto", **tiny)
+    assert not taken
+
+
+@pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_processes_that_the_settings_do_not_know_are_refused(variable, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv(variable, "4")
+    with pytest.raises(SettingsError, match=r"run\.devices: 4 processes were started, and the settings make 1 of them"):
+        train(out=tmp_path / "run", **tiny)
+
+
+def test_a_signal_to_another_process_stops_this_one(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Strategy, "reduce_boolean_decision", lambda *_, **__: True)
+    with pytest.raises(SystemExit, match="143"):
+        train(out=tmp_path / "run", **tiny)
+    assert load_checkpoint(tmp_path / "run" / "last.ckpt")["progress"]["iteration"] == 1
+
+
+def test_a_thread_trains(tiny, tiny_run, tmp_path):
+    """As a notebook or a server may start it: signals are the main thread's."""
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(train, out=tmp_path / "run", **tiny).result()
+    assert (run / "validation.csv").read_bytes() == (tiny_run / "validation.csv").read_bytes()
+
+
+@pytest.mark.parametrize("left", [b"", b"iteration,xray_ex"])
+def test_a_table_cut_off_before_its_first_line_is_begun_anew(left, tiny, tiny_run, tmp_path):
+    run = copy_of_run(tiny_run, tmp_path)
+    (run / "log.csv").write_bytes(left)
+    train(out=run, resume="auto", **tiny)
+    assert not (run / "log.csv").exists()
 
 
 def test_needs_four_people_where_no_validation_store_is_named(tiny, tmp_path):

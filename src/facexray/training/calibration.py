@@ -37,7 +37,9 @@ class Calibration:
 
 
 def fit_calibration(labels: ArrayLike, scores: ArrayLike, people: Sequence[str]) -> Calibration:
-    """Fit a calibration on a validation set, half of it fakes; scores no better than chance stay as they are.
+    """Fit a calibration on a validation set, half of it fakes.
+
+    Scores no better than chance, and those of one person, on whom alone nothing can be measured, stay as they are.
 
     Args:
         labels: (N,) 0 real, 1 fake.
@@ -46,7 +48,7 @@ def fit_calibration(labels: ArrayLike, scores: ArrayLike, people: Sequence[str])
     """
     truth, given = np.asarray(labels), np.asarray(scores, np.float64)
     whole, before = _fit(truth, given), ece(truth, given)
-    if whole.scale <= 0:
+    if whole.scale <= 0 or len(set(people)) < 2:
         return Calibration(1, 0, before, before)
     held_out = np.empty(len(truth))
     folds = GroupKFold(min(FOLDS, len(set(people))))

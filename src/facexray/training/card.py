@@ -14,7 +14,7 @@ TEXT = """# {name}
 
 Sees where a face was blended into a photograph, and scores how likely one was. {worth}
 
-Runs with `pip install facexray` and `facexray detect PHOTO --model {name}.onnx`.
+Runs with facexray: `facexray detect PHOTO --model {name}.onnx`.
 
 | | |
 |---|---|
@@ -33,7 +33,7 @@ validation{averaged} |
 | calibration | {calibration} |
 | thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell{reals} |
 
-## Scores on the validation sets, with 95 % intervals over their faces
+## Scores on the validation sets, with 95 % intervals over their people
 
 {scores}
 

@@ -30,8 +30,8 @@ Pair = tuple[Sample, Sample]
 """A real image and its blended twin."""
 
 
-FAKE, REAL, GIVEN = 0, 1, 2
-"""Epochs of the dice: blended fakes, reals of their own and given fakes are drawn apart."""
+FAKE, REAL, GIVEN, CHOICE = 0, 1, 2, 3
+"""Epochs of the dice: blended fakes, reals of their own, given fakes, and which of these it is, are drawn apart."""
 
 
 class BlendedPairs(Dataset[Pair]):
@@ -50,7 +50,7 @@ class BlendedPairs(Dataset[Pair]):
         self.fakes = FaceStore(data.fakes) if data.fakes else None
 
     def __getitem__(self, index: int) -> Pair:
-        dice = sample_rng(self.seed, GIVEN, index)
+        dice = sample_rng(self.seed, CHOICE, index)
         if self.fakes and dice.random() < self.data.fakes_share:
             given = draw_given(self.config, self.fakes, self.seed, GIVEN, index)
             background = self.pool.ids[int(dice.integers(len(self.pool.ids)))]

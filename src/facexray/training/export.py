@@ -31,7 +31,7 @@ from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text, validation_auc
 from facexray.training.checkpoint import load_mean, load_model, save_model
 from facexray.training.config import RunConfig
-from facexray.training.datasets import Pair, faces_sha256, hold_out
+from facexray.training.datasets import faces_sha256, hold_out
 from facexray.training.network import FaceXrayNet
 from facexray.training.thresholds import raised_by_reals, thresholds_by_validation, thresholds_of
 from facexray.training.validation import validation_sets
@@ -109,20 +109,20 @@ def _measured(
     net: FaceXrayNet, card: dict[str, Any], first: Path, name: str, val_store: Path | None
 ) -> tuple[bytes, XrayModel, dict[str, Any]]:
     """The network, calibrated, as ONNX; and what the validation sets say of it, for the card."""
-    sets = {name: _samples(pairs) for name, pairs in _validation_sets(card, val_store).items()}
+    sets, people = _validation_sets(card, val_store)
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     data, draft = draft_model(net, name)
     predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     everything = list(chain.from_iterable(sets.values()))
     labels = np.array([sample.label for sample in everything])
-    fitted = fit_calibration(labels, _all_scores(predictions), [sample.recipe.background for sample in everything])
+    fitted = fit_calibration(labels, _all_scores(predictions), _shown(everything, people))
     calibrated = calibrate(net, fitted)
     if calibrated:
         data, draft = draft_model(net, name)
         predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     check_agreement(net, draft, _images(everything[:4]))
     scores = _all_scores(predictions)
-    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
+    validation = {name: _measures(samples, predictions[name].scores, people) for name, samples in sets.items()}
     if "averaged_with" in card:
         _check_mean(first, validation_auc(card), validation["degraded"]["AUC"])
     return (
@@ -157,10 +157,10 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     views = calibration_views(own_card, store)
     quantised = quantize(data, views)
     draft = XrayModel(_with_card(quantised, card), out.name)
-    sets = {name: _samples(pairs) for name, pairs in _validation_sets(own_card, val_store).items()}
+    sets, people = _validation_sets(own_card, val_store)
     predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
     labels, scores = np.array([s.label for samples in sets.values() for s in samples]), _all_scores(predictions)
-    validation = {name: _measures(samples, predictions[name].scores) for name, samples in sets.items()}
+    validation = {name: _measures(samples, predictions[name].scores, people) for name, samples in sets.items()}
     print(f"int8: {check_drop(card['validation'], validation, exported)}")
     own = {
         "name": out.stem,
@@ -211,8 +211,9 @@ def check_agreement(net: FaceXrayNet, model: XrayModel, images: NDArray[np.uint8
         raise ModelError(f"the exported file differs from the network by {difference:.2g}, more than {TOLERANCE}")
 
 
-def _samples(pairs: list[Pair]) -> list[Sample]:
-    return list(chain.from_iterable(pairs))
+def _shown(samples: list[Sample], people: dict[str, str]) -> list[str]:
+    """Whom each sample shows."""
+    return [people[sample.recipe.background] for sample in samples]
 
 
 def _images(samples: list[Sample]) -> NDArray[np.uint8]:
@@ -251,8 +252,8 @@ def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, list[Pair]]:
-    """The validation sets of the run, made again from its settings."""
+def _validation_sets(card: dict[str, Any], val_store: Path | None) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+    """The validation sets of the run, made again from its settings; and the person of each face, by its id."""
     settings, data = card["settings"], card["data"]
     store = FaceStore(val_store or Path(data["validation_store"]))
     held_out = hold_out(store)[1] if data["validation_store"] == data["store"] else None
@@ -262,16 +263,18 @@ def _validation_sets(card: dict[str, Any], val_store: Path | None) -> dict[str, 
             "name the right one with --val_store"
         )
     count = RunConfig(**settings["run"]).validation_pairs
-    return validation_sets(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
+    sets = validation_sets(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
+    people = dict(zip(store.column("id"), store.people, strict=True))
+    return {name: list(chain.from_iterable(pairs)) for name, pairs in sets.items()}, people
 
 
 def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:
     return np.concatenate([prediction.scores for prediction in predictions.values()])
 
 
-def _measures(samples: list[Sample], scores: NDArray[np.float32]) -> dict[str, Any]:
-    labels, faces = [sample.label for sample in samples], [sample.recipe.background for sample in samples]
-    numbers = summary(labels, scores, faces)
+def _measures(samples: list[Sample], scores: NDArray[np.float32], people: dict[str, str]) -> dict[str, Any]:
+    labels = [sample.label for sample in samples]
+    numbers = summary(labels, scores, _shown(samples, people))
     measures: dict[str, Any] = {"images": len(labels)}
     for name in METRICS:
         measures[name] = round(numbers[name]["value"], 4)

@@ -1,11 +1,16 @@
-"""Lightning Fabric that speaks of what is wrong, and of nothing else."""
+"""Lightning Fabric: devices, precision and processes of a run, without its own talk."""
 
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+
+from facexray.errors import SettingsError
+from facexray.training.config import OptimConfig, RunConfig
 
 
 def quiet_fabric(**options: Any) -> Fabric:
@@ -17,3 +22,39 @@ def quiet_fabric(**options: Any) -> Fabric:
     for part in ("fabric", "pytorch"):  # it tells by the logger of whichever was imported last
         logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     return Fabric(**options)
+
+
+def launch(optim: OptimConfig, run: RunConfig) -> Fabric:
+    """The Fabric of a run, with its processes started or found.
+
+    Raises:
+        SettingsError: A batch that they cannot share, or a launcher started more of them than the settings say.
+    """
+    strategy: Any = "auto"
+    if run.devices * run.nodes > 1:  # weights that rest take no part in a step
+        strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
+    fabric = quiet_fabric(
+        accelerator=run.accelerator,
+        strategy=strategy,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        precision=run.precision,
+    )
+    fabric.launch()
+    _check_processes(fabric.world_size)
+    optim.check_divides(fabric.world_size)
+    return fabric
+
+
+def _check_processes(expected: int) -> None:
+    """See to it that a launcher's processes are one run: each would write a whole one into the same folder.
+
+    Raises:
+        SettingsError: torchrun or srun started more than the settings say.
+    """
+    started = max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"))
+    if started > expected:
+        raise SettingsError(
+            f"run.devices: {started} processes were started, and the settings make {expected} of them a run: "
+            "give run.devices, the processes on each machine, and run.nodes, the machines"
+        )

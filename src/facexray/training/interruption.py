@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,12 +19,12 @@ def signals_noted(training: Training) -> Iterator[None]:
         training.stopped_by = number
         signal.signal(number, before[signal.Signals(number)])
 
+    if threading.current_thread() is not threading.main_thread():  # a server's, whose signals are its own
+        yield
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in before:
-            signal.signal(number, note)
-    except ValueError:  # not in the main thread: a notebook's or a server's, whose signals are its own
-        pass
+    for number in before:
+        signal.signal(number, note)
     try:
         yield
     finally:
@@ -33,9 +34,9 @@ def signals_noted(training: Training) -> Iterator[None]:
 
 
 def end_stopped(training: Training) -> None:
-    """Say where the stopped run stands, and end as the signal asks."""
+    """Say where the stopped run stands, and end as the signal asks: SIGTERM, where another process got it."""
     if training.log:
         training.log.say(f"stopped at iteration {training.progress.iteration}; go on with --resume auto")
     if training.stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
-    raise SystemExit(128 + training.stopped_by)
+    raise SystemExit(128 + (training.stopped_by or signal.SIGTERM))

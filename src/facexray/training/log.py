@@ -95,9 +95,12 @@ class Log:
 
 
 def _cut(path: Path, iteration: int) -> None:
-    """Take the lines of iterations after `iteration` out of a CSV file, and a last line that a kill cut off."""
+    """Take the lines of iterations after `iteration` out of a CSV file, and what a kill cut off."""
     if not path.exists():
         return
-    head, *lines = path.read_bytes().splitlines(keepends=True)
+    head, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+    if not head.endswith(b"\n"):
+        path.unlink()
+        return
     whole = [line for line in lines if line.endswith(b"\n") and int(line.split(b",", 1)[0]) <= iteration]
     write_bytes(path, b"".join([head, *whole]))

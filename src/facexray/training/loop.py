@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
 
 from facexray.errors import ModelError
+from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.provenance import plain, provenance
 from facexray.training.checkpoint import begin, load_checkpoint, save_checkpoint, save_model
-from facexray.training.config import OptimConfig, RunConfig
 from facexray.training.datasets import (
     Batch,
     BlendedPairs,
@@ -29,7 +27,7 @@ from facexray.training.datasets import (
 )
 from facexray.training.device_loader import planned_loader
 from facexray.training.distributed import sync_batch_norms
-from facexray.training.fabric import quiet_fabric
+from facexray.training.fabric import launch
 from facexray.training.interruption import end_stopped, signals_noted
 from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
@@ -51,7 +49,7 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     """
     optim, run = settings.optim, settings.run
     keep_memory()
-    fabric = _launch(optim, run)
+    fabric = launch(optim, run)
     faces, val_faces = (None, None) if val_store else hold_out(store)
     torch.manual_seed(settings.seed)
     net, predecessor = begin(settings.network)
@@ -98,28 +96,13 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     )
     if (out / "last.ckpt").exists():
         _resume(training)
+    FacePool.of(val_store or store, val_faces)  # every process learns of a bad store, not the first alone
     if fabric.is_global_zero:
         held = (settings.blending, val_store or store, val_faces, run.validation_pairs)
         training.validation = validation_sets(*held)
         training.log = Log(out, optim, run, training.progress.iteration)
         write_bytes(out / "run.json", json.dumps(about, indent=2, ensure_ascii=False).encode())
     return training
-
-
-def _launch(optim: OptimConfig, run: RunConfig) -> Fabric:
-    strategy: Any = "auto"
-    if run.devices * run.nodes > 1:  # weights that rest take no part in a step
-        strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
-    fabric = quiet_fabric(
-        accelerator=run.accelerator,
-        strategy=strategy,
-        devices=run.devices,
-        num_nodes=run.nodes,
-        precision=run.precision,
-    )
-    fabric.launch()
-    optim.check_divides(fabric.world_size)
-    return fabric
 
 
 def _resume(training: Training) -> None:
@@ -130,7 +113,8 @@ def _resume(training: Training) -> None:
     training.optimizer.load_state_dict(state["optimizer"])
     if training.average:
         training.average.load_state_dict(state["average"])
-    training.fabric.strategy.precision.load_state_dict(state["precision"])
+    if state["precision"]:  # of float16 alone
+        training.fabric.strategy.precision.load_state_dict(state["precision"])
     torch.set_rng_state(state["rng"])
     training.progress = Progress(**state["progress"])
     training.about["resumed_at"] = training.progress.iteration
@@ -138,13 +122,27 @@ def _resume(training: Training) -> None:
 
 def _check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
-    before, now = ({**about["settings"], "faces": about["data"]["faces_sha256"]} for about in (old, new))
-    changed = [key for key in now if key != "run" and plain(before.get(key)) != plain(now[key])]
+    before, now = (_computed(about) for about in (old, new))
+    changed = [name for name in now if plain(before[name]) != plain(now[name])]
     if changed:
         raise ModelError(
-            f"{path}: was made with other settings of {', '.join(changed)}; "
-            "give the same settings to go on, or another folder to begin anew"
+            f"{path}: was made with another {', '.join(changed)}; give the same to go on, or another folder to begin "
+            "anew (a store that has grown is another one)"
         )
+
+
+def _computed(about: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of a run, by the names that errors give it."""
+    settings, data = dict(about["settings"]), about["data"]
+    run = settings.pop("run")
+    return {
+        **settings,
+        "run.validation_pairs": run["validation_pairs"],
+        "store": data["faces_sha256"],
+        "val_store": data["validation_faces_sha256"],
+        "data.fakes": data.get("given_fakes_sha256"),
+        "optim.teacher": about.get("teacher"),
+    }
 
 
 def fit(training: Training) -> None:
@@ -158,6 +156,7 @@ def fit(training: Training) -> None:
         SystemExit: SIGTERM came, and the state is saved.
     """
     run, optim, progress = training.settings.run, training.settings.optim, training.progress
+    stopped = False
     with signals_noted(training), closing(training.log) if training.log else nullcontext():
         for rendered in _batches(training):
             if training.log:
@@ -175,7 +174,7 @@ def fit(training: Training) -> None:
                 _save(training)
             if stopped:
                 break
-    if training.stopped_by and progress.iteration < optim.iterations:
+    if stopped and progress.iteration < optim.iterations:
         end_stopped(training)
     if training.log:
         training.log.ended()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +66,15 @@ def raised_by_reals(by_validation: dict[str, float], model: XrayModel, reals: Pa
 def thresholds_of(real: Scores, fake: Scores) -> dict[str, float]:
     """The thresholds by scores of N reals and M fakes."""
     fake_above = _fake_above(real)
-    real_below = round(float(np.quantile(fake, FALSE_NEGATIVE_RATE)), 4)
+    real_below = _fourth_place(np.floor, np.quantile(fake, FALSE_NEGATIVE_RATE, method="inverted_cdf"))
     return {"real_below": min(real_below, fake_above), "fake_above": fake_above}
 
 
 def _fake_above(real: Scores) -> float:
-    return round(float(np.quantile(real, 1 - FALSE_POSITIVE_RATE)), 4)
+    """The lowest threshold, in steps of 1/10,000, that no more than the share of the scores lies above."""
+    return _fourth_place(np.ceil, np.quantile(real, 1 - FALSE_POSITIVE_RATE, method="inverted_cdf"))
+
+
+def _fourth_place(rounding: np.ufunc, score: SupportsFloat) -> float:
+    """A score in [0, 1] to four decimals, up or down: the shares beyond it must not grow."""
+    return round(float(rounding(float(score) * 10_000)) / 10_000, 4)
