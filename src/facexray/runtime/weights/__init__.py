@@ -9,8 +9,8 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "b0af24a868d3a71959aa23a52419a3edef286d330364c02a01404e5286e44452",
-    "hrnet_w18_small.portraits": "d283ffa226d880697697cda16f66f4489e95f775b62eed2ed537bfb59975de6a",
+    "mobilenetv2_100.portraits": "642db30c4b66bb2311e0ece3b497682b9211c4707ca9fde9298e12d4be0e5c3b",
+    "hrnet_w18_small.portraits": "3562cc4ff84dcdd80e80f6848590af4c056edd8c18ef3217a8329dcae99029fb",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
