@@ -10,7 +10,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 
 SHA256 = {
     "mobilenetv2_100.portraits": "642db30c4b66bb2311e0ece3b497682b9211c4707ca9fde9298e12d4be0e5c3b",
-    "hrnet_w18_small.portraits": "3562cc4ff84dcdd80e80f6848590af4c056edd8c18ef3217a8329dcae99029fb",
+    "hrnet_w18_small.portraits": "0fafdf8e4fa203339051c354e20d5d7be414bff227ef6f14b317e27fc6efc94a",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
