@@ -24,6 +24,7 @@ from facexray.metrics.classification import METRICS
 from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
 from facexray.runtime.weights import SHA256
 from facexray.training import export as exporting
+from facexray.training import thresholds as choosing
 from facexray.training.calibration import Calibration, calibrate
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_model, save_model
@@ -437,6 +438,16 @@ def test_a_threshold_without_reals_is_the_validations_again(exported, tiny, tmp_
     assert two.thresholds == first.thresholds
     said = [path.with_suffix(".md").read_text(encoding="utf-8") for path in (raised, back)]
     assert ["more real photographs" in text for text in said] == [True, False]
+
+
+def test_reals_in_parts_are_the_same_reals(exported, tiny, tmp_path, monkeypatch):
+    reals = reals_store(tmp_path / "reals", tiny["store"], 20)
+    cards = []
+    for at_once in (20, 7):
+        monkeypatch.setattr(choosing, "AT_ONCE", at_once)
+        cards.append(XrayModel.load(export(exported, tmp_path / f"{at_once}.onnx", reals=reals)).card)
+    for part in ("thresholds", "reals"):
+        assert cards[0][part] == pytest.approx(cards[1][part])
 
 
 def test_an_export_keeps_what_its_card_says_of_photographs_and_licence(exported, tmp_path):

@@ -21,6 +21,8 @@ LEAST_REALS = round(1 / FALSE_POSITIVE_RATE)
 """Real photographs of which that share is one."""
 FALSE_NEGATIVE_RATE = 0.1
 """Share of validation fakes below the threshold for real."""
+AT_ONCE = 64
+"""Real photographs that are held in memory, with their X-rays."""
 
 
 def thresholds_by_validation(card: dict[str, Any]) -> dict[str, float]:
@@ -52,7 +54,8 @@ def raised_by_reals(by_validation: dict[str, float], model: XrayModel, reals: Pa
             f"{store.path}: {FALSE_POSITIVE_RATE:.0%} of its {len(store)} faces is less than one; "
             f"at least {LEAST_REALS} are needed"
         )
-    scores = model.predict(np.stack([cut_view(store.crop(index)) for index in range(len(store))])).scores
+    parts = [range(len(store))[start : start + AT_ONCE] for start in range(0, len(store), AT_ONCE)]
+    scores = np.concatenate([model.predict(np.stack([cut_view(store.crop(i)) for i in part])).scores for part in parts])
     fake_above = by_validation["fake_above"]
     facts = {
         "faces": len(store),
