@@ -362,7 +362,7 @@ def test_people_are_what_is_held_out_and_drawn_anew(tiny, tiny_run, tmp_path, mo
     assert [set(shown) for shown in groups] == [people] * 4
 
 
-def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, tiny_run, exported, tmp_path, monkeypatch):
+def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, exported, tmp_path, monkeypatch):
     predict = XrayModel.predict
 
     def louder(self, views):
@@ -372,7 +372,7 @@ def test_more_reals_raise_the_threshold_until_few_lie_above(tiny, tiny_run, expo
 
     monkeypatch.setattr(XrayModel, "predict", louder)
     reals = reals_store(tmp_path / "reals", tiny["store"], 40)
-    out = export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=reals)
+    out = export(exported, tmp_path / "model.onnx", reals=reals)
     card, before = XrayModel.load(out).card, XrayModel.load(exported).card
     scores = np.linspace(0, 1, 40)
     assert card["thresholds"]["fake_above"] == pytest.approx(scores[-3], abs=1e-4)
@@ -474,12 +474,12 @@ def test_refuses_an_export_whose_weights_are_of_another(tiny_run, exported, tmp_
         export(tmp_path / "mixed.onnx", tmp_path / "again.onnx")
 
 
-def test_refuses_reals_too_few_or_faked(tiny, tiny_run, fakes, tmp_path):
+def test_refuses_reals_too_few_or_faked(tiny, exported, fakes, tmp_path):
     few = reals_store(tmp_path / "reals", tiny["store"], 19)
     with pytest.raises(StoreError, match=r"5% of its 19 faces is less than one; at least 20 are needed"):
-        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=few)
+        export(exported, tmp_path / "model.onnx", reals=few)
     with pytest.raises(StoreError, match="holds given fakes"):
-        export(tiny_run, tmp_path / "model.onnx", PHOTOGRAPHS, reals=fakes.path)
+        export(exported, tmp_path / "model.onnx", reals=fakes.path)
     assert not list(tmp_path.glob("model*"))
 
 
