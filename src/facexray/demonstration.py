@@ -222,7 +222,7 @@ def _write_results(out: Path, items: list[Item], model: XrayModel, timings: dict
     page = Page(
         "Face X-ray demo",
         "Two public-domain portraits, forgeries blended from them, and what the shipped model says of each. "
-        f"The model never saw these two people. {_tally(items)} {_thresholds(model)}",
+        f"The model has learned from another portrait of Grace Hopper. {_tally(items)} {_thresholds(model)}",
         tables=[
             Table("Scores", ["image", "truth", "score", "verdict"], [_row(item) for item in items]),
             Table("Timings", ["step", "seconds"], [[name, f"{value:.2f}"] for name, value in timings.items()]),

@@ -132,3 +132,10 @@ def test_two_processes_learn_what_one_does(start, tiny, tmp_path):
     for row, other in zip(*logs, strict=True):
         for loss in ("xray_excess", "class_loss"):
             assert float(other[loss]) == pytest.approx(float(row[loss]), rel=1e-4, abs=1e-5)
+
+
+def test_nobody_but_facexray_speaks(start, tiny, tmp_path):
+    """Lightning would say twice what precision the settings say."""
+    status, said = ends(start(tmp_path / "run", run=replace(tiny["run"], precision="bf16-mixed")))
+    assert status == 0
+    assert "Automatic Mixed Precision" not in said
