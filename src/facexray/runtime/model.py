@@ -15,7 +15,7 @@ from facexray.errors import ModelError
 from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, VIEW_SIZE
 from facexray.runtime.engines import EngineName, load_engine
 from facexray.runtime.metadata import read_metadata
-from facexray.runtime.weights import SHA256, shipped_name, shipped_path
+from facexray.runtime.weights import SHA256, model_path, shipped_name
 
 METADATA_KEY = "facexray"
 """Key of the model card in the ONNX file's metadata."""
@@ -92,8 +92,7 @@ class XrayModel:
             ModelError: No such model, or not ours, or a shipped file that was changed.
             MissingExtraError: The engine is not installed.
         """
-        name = shipped_name(model)
-        path = shipped_path(name) if name else Path(model)
+        name, path = shipped_name(model), model_path(model)
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from facexray.errors import ModelError
 from facexray.images import write_bytes
 from facexray.runtime.model import METADATA_KEY
-from facexray.runtime.weights import shipped_name, shipped_path
+from facexray.runtime.weights import model_path, shipped_name
 from facexray.training.config import NetworkConfig
 from facexray.training.network import FaceXrayNet
 
@@ -79,8 +79,7 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     Raises:
         ModelError: No such file, not one of ours or damaged, or the weights fit another network than the card says.
     """
-    shipped = shipped_name(path)
-    file = _model_file(shipped_path(shipped) if shipped else path)
+    file = _model_file(model_path(path))
     try:
         with safe_open(file, "pt") as stored:
             card: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])

@@ -26,7 +26,7 @@ from facexray.metrics.classification import METRICS, ap
 from facexray.metrics.summary import summary
 from facexray.provenance import provenance
 from facexray.runtime.model import CONVENTION, METADATA_KEY, Prediction, XrayModel
-from facexray.runtime.weights import shipped_name, shipped_path
+from facexray.runtime.weights import model_path
 from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text, validation_auc
 from facexray.training.checkpoint import load_mean, load_model, save_model
@@ -36,6 +36,8 @@ from facexray.training.network import FaceXrayNet
 from facexray.training.thresholds import raised_by_reals, thresholds_by_validation, thresholds_of
 from facexray.training.validation import validation_sets
 
+Sets = dict[str, list[Sample]]
+"""The validation sets, by their names."""
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
 LARGEST_LOSS = 0.02
@@ -97,8 +99,7 @@ def export_runs(
 
 def _exported(name: Path, card: dict[str, Any]) -> tuple[bytes, XrayModel]:
     """The ONNX file of an export, named as for `load_model`, and the model in it."""
-    shipped = shipped_name(name)
-    path = shipped_path(shipped) if shipped else name.with_suffix(".onnx")
+    path = model_path(name).with_suffix(".onnx")
     model = XrayModel.load(path)
     if model.card != card:
         raise ModelError(f"{path}: the weights beside it have another card; export the run again")
@@ -112,31 +113,19 @@ def _measured(
     sets, people = _validation_sets(card, val_store)
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     data, draft = draft_model(net, name)
-    predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+    predictions = _predictions(draft, sets)
     everything = list(chain.from_iterable(sets.values()))
-    labels = np.array([sample.label for sample in everything])
-    fitted = fit_calibration(labels, _all_scores(predictions), _shown(everything, people))
+    fitted = fit_calibration(_labels(sets), _all_scores(predictions), _shown(everything, people))
     calibrated = calibrate(net, fitted)
     if calibrated:
         data, draft = draft_model(net, name)
-        predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
+        predictions = _predictions(draft, sets)
     check_agreement(net, draft, _images(everything[:4]))
-    scores = _all_scores(predictions)
-    validation = {name: _measures(samples, predictions[name].scores, people) for name, samples in sets.items()}
+    found = _judged(sets, people, predictions)
     if "averaged_with" in card:
-        _check_mean(first, validation_auc(card), validation["degraded"]["AUC"])
-    return (
-        data,
-        draft,
-        {
-            "convention": CONVENTION,
-            "opset": _opset(data),
-            "calibration": asdict(fitted) if calibrated else None,
-            "thresholds": thresholds_of(scores[labels == 0], scores[labels == 1]),
-            "validation": validation,
-            "xray": _localisation(sets["clean"], predictions["clean"]),
-        },
-    )
+        _check_mean(first, validation_auc(card), found["validation"]["degraded"]["AUC"])
+    calibration = asdict(fitted) if calibrated else None
+    return data, draft, {"convention": CONVENTION, "opset": _opset(data), "calibration": calibration, **found}
 
 
 def _check_mean(first: Path, alone: float, mean: float) -> None:
@@ -158,15 +147,12 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     quantised = quantize(data, views)
     draft = XrayModel(_with_card(quantised, card), out.name)
     sets, people = _validation_sets(own_card, val_store)
-    predictions = {name: draft.predict(_images(samples)) for name, samples in sets.items()}
-    labels, scores = np.array([s.label for samples in sets.values() for s in samples]), _all_scores(predictions)
-    validation = {name: _measures(samples, predictions[name].scores, people) for name, samples in sets.items()}
-    print(f"int8: {check_drop(card['validation'], validation, exported)}")
+    found = _judged(sets, people, _predictions(draft, sets))
+    print(f"int8: {check_drop(card['validation'], found['validation'], exported)}")
     own = {
         "name": out.stem,
-        **raised_by_reals(thresholds_of(scores[labels == 0], scores[labels == 1]), draft, reals),
-        "validation": validation,
-        "xray": _localisation(sets["clean"], predictions["clean"]),
+        **found,
+        **raised_by_reals(found["thresholds"], draft, reals),
         "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
     }
     write_bytes(out, _with_card(quantised, {**card, **own}))
@@ -252,7 +238,7 @@ def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _validation_sets(card: dict[str, Any], val_store: Path | None) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+def _validation_sets(card: dict[str, Any], val_store: Path | None) -> tuple[Sets, dict[str, str]]:
     """The validation sets of the run, made again from its settings; and the person of each face, by its id."""
     settings, data = card["settings"], card["data"]
     store = FaceStore(val_store or Path(data["validation_store"]))
@@ -266,6 +252,24 @@ def _validation_sets(card: dict[str, Any], val_store: Path | None) -> tuple[dict
     sets = validation_sets(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
     people = dict(zip(store.column("id"), store.people, strict=True))
     return {name: list(chain.from_iterable(pairs)) for name, pairs in sets.items()}, people
+
+
+def _predictions(model: XrayModel, sets: Sets) -> dict[str, Prediction]:
+    return {name: model.predict(_images(samples)) for name, samples in sets.items()}
+
+
+def _judged(sets: Sets, people: dict[str, str], predictions: dict[str, Prediction]) -> dict[str, Any]:
+    """What a card says of the validation sets: thresholds, measures, and how well the X-ray finds the boundary."""
+    labels, scores = _labels(sets), _all_scores(predictions)
+    return {
+        "thresholds": thresholds_of(scores[labels == 0], scores[labels == 1]),
+        "validation": {name: _measures(samples, predictions[name].scores, people) for name, samples in sets.items()},
+        "xray": _localisation(sets["clean"], predictions["clean"]),
+    }
+
+
+def _labels(sets: Sets) -> NDArray[np.int64]:
+    return np.array([sample.label for sample in chain.from_iterable(sets.values())])
 
 
 def _all_scores(predictions: dict[str, Prediction]) -> NDArray[np.float32]:

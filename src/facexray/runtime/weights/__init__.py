@@ -25,3 +25,9 @@ def shipped_name(model: str | Path) -> str | None:
 def shipped_path(name: str) -> Path:
     """The ONNX file of a shipped model."""
     return Path(str(files(__name__).joinpath(f"{name}.onnx")))
+
+
+def model_path(model: str | Path) -> Path:
+    """The path that is meant: a shipped model's file, by its name or by `default`, or the path itself."""
+    name = shipped_name(model)
+    return shipped_path(name) if name else Path(model)
