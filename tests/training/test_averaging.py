@@ -1,6 +1,7 @@
 """The mean of several runs' weights, as one model."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -58,8 +59,7 @@ def test_the_export_is_of_the_mean_and_its_card_names_all(tiny_run, other_run, t
         torch.testing.assert_close(weight.double(), (one[name].double() + two[name].double()) / 2, rtol=1e-6, atol=1e-9)
     card = XrayModel.load(out).card
     said = card_text(card, b"model")
-    others = f"averaged with the weights of a test_efficientnet (commit `{'0' * 12}`, iteration"
-    assert f"the best on validation; {others}" in said
+    assert f"\n- averaged with: test_efficientnet, commit `{'0' * 12}`, iteration" in said
     assert origin(card)["averaged_with"] == card["averaged_with"], "who goes on from it says so, too"
 
 
@@ -67,7 +67,9 @@ def test_a_card_names_once_the_model_that_a_run_began_from_and_is_averaged_with(
     beginning = tiny_run
     run = other_run(pretrained=origin(load_model(beginning)[1]))
     card = XrayModel.load(export([run, beginning], tmp_path / "mean.onnx", "drawn for a test")).card
-    assert "the best on validation; averaged with those that it began from |" in card_text(card, b"model")
+    said = card_text(card, b"model")
+    assert re.search(r"^- averaged with: test_efficientnet, .*, told above$", said, re.MULTILINE)
+    assert said.count("  - begun from random weights") == 1
 
 
 @pytest.mark.parametrize("change", [{"backbone": "test_resnet"}, {"class_head": "top_k"}])

@@ -128,7 +128,7 @@ def test_the_card_says_how_well_the_xray_finds_the_boundary(model, tiny_run):
 def test_the_card_says_what_the_network_began_from(pretrained, said, model):
     card = copy.deepcopy(model.card)
     card["settings"]["network"]["pretrained"] = pretrained
-    assert re.search(rf"^\| network \| .*begun from .*{said}", card_text(card, b"model"), re.MULTILINE)
+    assert re.search(rf"^- begun from .*{said}$", card_text(card, b"model"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("validation", [{"auc_degraded": 0.75}, {"degraded": {"AUC": 0.75}}], ids=["run", "export"])
@@ -137,11 +137,22 @@ def test_the_card_says_what_it_went_on_from_and_who_taught_it(validation, model)
     settings["network"]["pretrained"] = "runs/first"
     other = {"settings": model.card["settings"], "commit": "abc", "iteration": 3, "validation": validation}
     card = {**model.card, "settings": settings, "pretrained": other, "teacher": {**other, "commit": "def"}}
-    one, two = (
-        f"a test_efficientnet (commit `{commit}`, iteration 3, validation AUC 0.750; begun from random weights)"
-        for commit in ("abc", "def")
-    )
-    assert f"begun from the weights of `first`, {one}, taught by {two}; class head" in card_text(card, b"model")
+    said = """
+- begun from the weights of `first`: test_efficientnet, commit `abc`, iteration 3, validation AUC 0.750
+  - begun from random weights
+- taught by: test_efficientnet, commit `def`, iteration 3, validation AUC 0.750
+  - begun from random weights
+"""
+    assert said in card_text(card, b"model")
+
+
+def test_the_card_tells_of_each_model_once_and_of_no_commit_where_there_was_none(model):
+    other = {"settings": model.card["settings"], "commit": None, "iteration": 3, "validation": {"auc_degraded": 0.75}}
+    said = card_text({**model.card, "commit": None, "pretrained": other, "averaged_with": [other]}, b"model")
+    assert said.count("  - begun from random weights") == 1
+    assert "- averaged with: test_efficientnet, iteration 3, validation AUC 0.750, told above\n" in said
+    assert "commit" not in said
+    assert "None" not in said
 
 
 def test_thresholds_are_probabilities_in_order(model):
@@ -492,5 +503,5 @@ def test_the_card_names_the_teacher(model):
     card = copy.deepcopy(model.card)
     settings = {"network": {"backbone": "mobilenetv2_100", "pretrained": "hub"}}
     card["teacher"] = {"commit": "abc", "iteration": 7, "validation": {"auc_degraded": 0.91}, "settings": settings}
-    said = r"taught by a mobilenetv2_100 \(commit `abc`, iteration 7, validation AUC 0\.910; begun from .*hub\)"
-    assert re.search(rf"^\| network \| .*{said}", card_text(card, b"model"), re.MULTILINE)
+    said = "- taught by: mobilenetv2_100, commit `abc`, iteration 7, validation AUC 0.910\n  - begun from timm's"
+    assert said in card_text(card, b"model")

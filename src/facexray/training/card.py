@@ -22,16 +22,20 @@ Runs with facexray: `facexray detect PHOTO --model {name}.onnx`.
 `{name}.safetensors` |
 | input | `views`: (N, 3, 256, 256) float32 RGB in [0, 1], cut as {convention}; normalisation inside |
 | output | `xray`: (N, 256, 256) predicted Face X-ray in [0, 1]; `score`: (N,) probability of fake |
-| network | {backbone}, begun from {begun_from}; class head: {class_head} |
+| network | {backbone}; class head: {class_head} |
 | photographs | {photographs} |
 | learned from | {faces} real faces, blended as they were needed ({mode}); seed {seed} |
 | iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on \
-validation{averaged} |
+validation |
 | validated on | {validation_faces} real faces of people not trained on, and forgeries blended from them |
-| made by | `{made_by}`, version {version}, commit `{commit}`, {date}, {machine} |
+| made by | `{made_by}`, version {version}{commit}, {date}, {machine} |
 | licence | {licence}, of the weights; the photographs keep their own |
 | calibration | {calibration} |
 | thresholds | real below {real_below}, fake above {fake_above}; in between: cannot tell{reals} |
+
+## What it began from
+
+{lineage}
 
 ## Scores on the validation sets, with 95 % intervals over their people
 
@@ -69,20 +73,19 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         opset=card["opset"],
         convention=", ".join(f"{key} {value}" for key, value in card["convention"].items()),
         backbone=settings["network"]["backbone"],
-        begun_from=_begun_from(card),
-        averaged=_averaged(card),
+        lineage="\n".join(_lineage(card, [])),
         class_head=settings["network"]["class_head"],
         photographs=card["photographs"],
         faces=data["faces"],
         validation_faces=data["validation_faces"],
-        mode=" and ".join(weights_of(settings["blending"]["mode"])),
+        mode=", ".join(weights_of(settings["blending"]["mode"])),
         iterations=settings["optim"]["iterations"],
         batch_size=settings["optim"]["batch_size"],
         seed=settings["seed"],
         iteration=card["iteration"],
         made_by=card["made_by"],
         version=card["facexray_version"],
-        commit=card["commit"],
+        commit=_commit(card),
         date=card["date"],
         machine=card["machine"],
         licence=card["licence"],
@@ -101,39 +104,34 @@ def validation_auc(card: dict[str, Any]) -> float:
     return float(validation["auc_degraded"] if "auc_degraded" in validation else validation["degraded"]["AUC"])
 
 
-def _begun_from(card: dict[str, Any]) -> str:
-    """What a network's first weights were, and who taught it."""
+def _lineage(card: dict[str, Any], told: list[dict[str, Any]]) -> list[str]:
+    """What weights began from, who taught them, whose mean they are: a Markdown list, each one's own in it once."""
     name = card["settings"]["network"].get("pretrained")
     known = {None: "random weights", "hub": "timm's weights of its hub"}
     first = known[name] if name in known else f"the weights of `{Path(name).name}`"
-    if "pretrained" in card:
-        first += f", {_made(card['pretrained'])}"
-    return first + (f", taught by {_made(card['teacher'])}" if "teacher" in card else "")
+    lines = [] if "pretrained" in card else [f"- begun from {first}"]
+    others = [(f"begun from {first}", card.get("pretrained")), ("taught by", card.get("teacher"))]
+    for how, other in [*others, *(("averaged with", other) for other in card.get("averaged_with", []))]:
+        if other is not None:
+            backbone, auc = other["settings"]["network"]["backbone"], validation_auc(other)
+            line = f"- {how}: {backbone}{_commit(other)}, iteration {other['iteration']}, validation AUC {auc:.3f}"
+            lines.append(line + (", told above" if other in told else ""))
+            if other not in told:
+                told.append(other)
+                lines += [f"  {own}" for own in _lineage(other, told)]
+    return lines
 
 
-def _made(origin: dict[str, Any]) -> str:
-    """A model that another learned from: what it is, and how good it was on its own validation."""
-    return (
-        f"a {origin['settings']['network']['backbone']} (commit `{origin['commit']}`, iteration {origin['iteration']}, "
-        f"validation AUC {validation_auc(origin):.3f}; begun from {_begun_from(origin)}{_averaged(origin)})"
-    )
-
-
-def _averaged(card: dict[str, Any]) -> str:
-    """Whose weights the mean is of, beside the first run's."""
-    return "".join(
-        "; averaged with those that it began from"
-        if other == card.get("pretrained")
-        else f"; averaged with the weights of {_made(other)}"
-        for other in card.get("averaged_with", [])
-    )
+def _commit(card: dict[str, Any]) -> str:
+    """From which commit the code was, where it was a checkout's."""
+    return f", commit `{card['commit']}`" if card["commit"] else ""
 
 
 def _calibration(calibration: dict[str, float] | None) -> str:
     if calibration is None:
         return "none: the score is pooled from the X-ray"
     return (
-        "the score's logit × {scale:.3f} + {shift:.3f}, fitted on the validation sets, half of whose images are fake; "
+        "{scale:.3f} × the score's logit {shift:+.3f}, fitted on the validation sets, half of whose images are fake; "
         "expected calibration error {ece_before:.3f} before, {ece_after:.3f} after, on people whom the fit had not seen"
     ).format(**calibration)
 
