@@ -10,7 +10,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 
 SHA256 = {
     "mobilenetv2_100.portraits": "642db30c4b66bb2311e0ece3b497682b9211c4707ca9fde9298e12d4be0e5c3b",
-    "hrnet_w18_small.portraits": "0fafdf8e4fa203339051c354e20d5d7be414bff227ef6f14b317e27fc6efc94a",
+    "hrnet_w18_small.portraits": "fe333ba25bc27c07987389c8055837656532eb8a933ef1a4306a750fb83139fc",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
