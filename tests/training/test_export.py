@@ -503,5 +503,5 @@ def test_the_card_names_the_teacher(model):
     card = copy.deepcopy(model.card)
     settings = {"network": {"backbone": "mobilenetv2_100", "pretrained": "hub"}}
     card["teacher"] = {"commit": "abc", "iteration": 7, "validation": {"auc_degraded": 0.91}, "settings": settings}
-    said = "- taught by: mobilenetv2_100, commit `abc`, iteration 7, validation AUC 0.910\n  - begun from timm's"
-    assert said in card_text(card, b"model")
+    taught = "- taught by: mobilenetv2_100, commit `abc`, iteration 7, validation AUC 0.910"
+    assert f"{taught}\n  - begun from timm's weights of its hub\n" in card_text(card, b"model")

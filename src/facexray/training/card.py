@@ -111,14 +111,17 @@ def _lineage(card: dict[str, Any], told: list[dict[str, Any]]) -> list[str]:
     first = known[name] if name in known else f"the weights of `{Path(name).name}`"
     lines = [] if "pretrained" in card else [f"- begun from {first}"]
     others = [(f"begun from {first}", card.get("pretrained")), ("taught by", card.get("teacher"))]
-    for how, other in [*others, *(("averaged with", other) for other in card.get("averaged_with", []))]:
-        if other is not None:
-            backbone, auc = other["settings"]["network"]["backbone"], validation_auc(other)
-            line = f"- {how}: {backbone}{_commit(other)}, iteration {other['iteration']}, validation AUC {auc:.3f}"
-            lines.append(line + (", told above" if other in told else ""))
-            if other not in told:
-                told.append(other)
-                lines += [f"  {own}" for own in _lineage(other, told)]
+    others += [("averaged with", other) for other in card.get("averaged_with", [])]
+    for how, other in others:
+        if other is None:
+            continue
+        backbone, auc = other["settings"]["network"]["backbone"], validation_auc(other)
+        line = f"- {how}: {backbone}{_commit(other)}, iteration {other['iteration']}, validation AUC {auc:.3f}"
+        if other in told:
+            lines.append(f"{line}, told above")
+        else:
+            told.append(other)
+            lines += [line, *(f"  {own}" for own in _lineage(other, told))]
     return lines
 
 
