@@ -33,6 +33,7 @@ from facexray.training.config import NetworkConfig
 from facexray.training.datasets import faces_sha256
 from facexray.training.network import FaceXrayNet
 from facexray.training.thresholds import thresholds_of
+from facexray.training.validation import validation_sets_of
 
 PHOTOGRAPHS = "two portraits, public domain"
 
@@ -110,7 +111,7 @@ def test_the_card_holds_the_scores_of_the_validation_set(model, tiny):
 def test_the_card_says_how_well_the_xray_finds_the_boundary(model, tiny_run):
     """Against scikit-learn on the pixels themselves."""
     _, card = load_model(tiny_run)
-    samples = exporting._validation_sets(card, None)[0]["clean"]
+    samples = validation_sets_of(card, None)[0]["clean"]
     predicted = model.predict(np.stack([sample.image for sample in samples])).xrays
     true = np.stack([sample.xray for sample in samples])
     every_fourth = np.s_[:, ::4, ::4]
@@ -193,14 +194,14 @@ def test_the_validation_sets_are_made_again_from_the_card(tiny, tiny_run, tmp_pa
     """Also where the store has moved since."""
     elsewhere = shutil.copytree(tiny["val_store"], tmp_path / "moved")
     _, card = load_model(tiny_run)
-    (there, people), (moved, _) = exporting._validation_sets(card, None), exporting._validation_sets(card, elsewhere)
+    (there, people), (moved, _) = validation_sets_of(card, None), validation_sets_of(card, elsewhere)
     assert [len(samples) for samples in there.values()] == [8, 8, 8]
     for name, samples in there.items():
         assert [sample.recipe for sample in samples] == [sample.recipe for sample in moved[name]]
         assert {sample.recipe.background for sample in samples} <= people.keys()
     card["data"]["validation_store"] = "nowhere"
     with pytest.raises(StoreError, match="nowhere"):
-        exporting._validation_sets(card, None)
+        validation_sets_of(card, None)
 
 
 def test_a_missing_run_is_refused(tmp_path):
@@ -348,6 +349,13 @@ def test_refuses_a_validation_store_that_is_not_the_runs(tiny, tiny_run, tmp_pat
         export([tiny_run], tmp_path / "model.onnx", "drawn for a test", val_store=tiny["store"])
 
 
+def test_two_stores_of_one_name_are_not_taken_for_one(tiny, model):
+    data = model.card["data"]  # an export's card names no folders
+    card = {**model.card, "data": {**data, "store": data["validation_store"]}}
+    sets, _ = validation_sets_of(card, tiny["val_store"])
+    assert {sample.recipe.background for sample in sets["clean"]} <= set(FaceStore(tiny["val_store"]).column("id"))
+
+
 def reals_store(path, store, count):
     """A face store of `count` real faces: the packaged portraits', each with its own noise."""
     faces, rng = FaceStore(store), np.random.default_rng(0)
@@ -413,7 +421,7 @@ def test_reals_that_the_model_does_not_suspect_leave_the_threshold(tiny, tiny_ru
 
 def test_an_export_gets_another_threshold_without_its_validation_faces(exported, tiny, tmp_path, monkeypatch):
     """As who has a model and photographs, and neither the run nor its stores."""
-    monkeypatch.setattr(exporting, "_validation_sets", None)
+    monkeypatch.setattr(exporting, "validation_sets_of", None)
     reals = reals_store(tmp_path / "reals", tiny["store"], 20)
     out = tmp_path / "again.onnx"
     export(exported, out, reals=reals)

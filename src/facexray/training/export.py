@@ -16,11 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample
 from facexray.errors import ModelError, SettingsError
 from facexray.faces.crop import VIEW_SIZE
-from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
 from facexray.metrics.classification import METRICS, ap
 from facexray.metrics.summary import summary
@@ -30,14 +28,10 @@ from facexray.runtime.weights import model_path
 from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text, validation_auc
 from facexray.training.checkpoint import load_mean, load_model, save_model
-from facexray.training.config import RunConfig
-from facexray.training.datasets import faces_sha256, hold_out
 from facexray.training.network import FaceXrayNet
 from facexray.training.thresholds import raised_by_reals, thresholds_by_validation, thresholds_of
-from facexray.training.validation import validation_sets
+from facexray.training.validation import Sets, validation_sets_of
 
-Sets = dict[str, list[Sample]]
-"""The validation sets, by their names."""
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
 LARGEST_LOSS = 0.02
@@ -110,7 +104,7 @@ def _measured(
     net: FaceXrayNet, card: dict[str, Any], first: Path, name: str, val_store: Path | None
 ) -> tuple[bytes, XrayModel, dict[str, Any]]:
     """The network, calibrated, as ONNX; and what the validation sets say of it, for the card."""
-    sets, people = _validation_sets(card, val_store)
+    sets, people = validation_sets_of(card, val_store)
     # The card needs scores, and the scores a model: the first pass has thresholds that decide nothing.
     data, draft = draft_model(net, name)
     predictions = _predictions(draft, sets)
@@ -146,7 +140,7 @@ def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | N
     views = calibration_views(own_card, store)
     quantised = quantize(data, views)
     draft = XrayModel(_with_card(quantised, card), out.name)
-    sets, people = _validation_sets(own_card, val_store)
+    sets, people = validation_sets_of(own_card, val_store)
     found = _judged(sets, people, _predictions(draft, sets))
     print(f"int8: {check_drop(card['validation'], found['validation'], exported)}")
     own = {
@@ -236,22 +230,6 @@ def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
         part.doc_string = ""
     del model.graph.metadata_props[:]
     return bytes(model.SerializeToString())
-
-
-def _validation_sets(card: dict[str, Any], val_store: Path | None) -> tuple[Sets, dict[str, str]]:
-    """The validation sets of the run, made again from its settings; and the person of each face, by its id."""
-    settings, data = card["settings"], card["data"]
-    store = FaceStore(val_store or Path(data["validation_store"]))
-    held_out = hold_out(store)[1] if data["validation_store"] == data["store"] else None
-    if faces_sha256(store, held_out) != data["validation_faces_sha256"]:
-        raise ModelError(
-            f"{store.path}: does not hold the faces that validated the run (it has grown, or is another store); "
-            "name the right one with --val_store"
-        )
-    count = RunConfig(**settings["run"]).validation_pairs
-    sets = validation_sets(BlendConfig.from_dict(settings["blending"]), store, held_out, count)
-    people = dict(zip(store.column("id"), store.people, strict=True))
-    return {name: list(chain.from_iterable(pairs)) for name, pairs in sets.items()}, people
 
 
 def _predictions(model: XrayModel, sets: Sets) -> dict[str, Prediction]:

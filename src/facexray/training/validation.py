@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ from lightning.fabric import Fabric
 
 from facexray.blending.blend import BLENDS
 from facexray.blending.config import SOFTENINGS, BlendConfig, Choice, weights_of
+from facexray.blending.generate import Sample
 from facexray.blending.hull import HULLS
 from facexray.blending.sheet import as_grey, how_blended, picture_grid
+from facexray.errors import ModelError
 from facexray.faces.store import FaceStore
 from facexray.images import write_image
 from facexray.metrics.classification import auc
-from facexray.training.config import OptimConfig
-from facexray.training.datasets import BlendedPairs, Pair, collate
+from facexray.training.config import OptimConfig, RunConfig
+from facexray.training.datasets import BlendedPairs, Pair, collate, faces_sha256, hold_out
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import pool_xray
 
+Sets = dict[str, list[Sample]]
+"""The validation sets' images, real and fake, by the sets' names."""
 VALIDATION_SEED = 20_200_614
 """Of the validation sets, which are the same for every run."""
 PICTURED = 8
@@ -48,6 +53,33 @@ def validation_sets(
         variants["unseen"] = others
     sets = {name: BlendedPairs(variant, store, faces, VALIDATION_SEED) for name, variant in variants.items()}
     return {name: [pairs[i] for i in range(count)] for name, pairs in sets.items()}
+
+
+def validation_sets_of(card: dict[str, Any], val_store: Path | None) -> tuple[Sets, dict[str, str]]:
+    """The validation sets of a run, made again from its card; and the person of each face, by its id.
+
+    Args:
+        card: Of the run, or of its export, which names the stores without their folders.
+        val_store: Where the faces are that validated it, if not where the card says.
+
+    Raises:
+        StoreError: The store is missing.
+        ModelError: It holds other faces than those.
+    """
+    settings, data = card["settings"], card["data"]
+    store, faces = FaceStore(val_store or Path(data["validation_store"])), None
+    # The same name may be that of one store, a part of it held out, or of two stores in different folders.
+    if data["validation_store"] == data["store"] and faces_sha256(store, None) != data["validation_faces_sha256"]:
+        faces = hold_out(store)[1]
+    if faces_sha256(store, faces) != data["validation_faces_sha256"]:
+        raise ModelError(
+            f"{store.path}: does not hold the faces that validated the run (it has grown, or is another store); "
+            "name the right one with --val_store"
+        )
+    count = RunConfig(**settings["run"]).validation_pairs
+    sets = validation_sets(BlendConfig.from_dict(settings["blending"]), store, faces, count)
+    people = dict(zip(store.column("id"), store.people, strict=True))
+    return {name: list(chain.from_iterable(pairs)) for name, pairs in sets.items()}, people
 
 
 def unseen(config: BlendConfig) -> BlendConfig:
