@@ -25,13 +25,14 @@ COMMAND = [str(Path(sys.executable).with_name("facexray")), "train"]  # several 
 def start(tiny, tmp_path_factory):
     """Start `facexray train` with the settings of the tiny run, some changed; it logs every step."""
 
-    def start(out, *words, **changes):
+    def start(out, *words, limit_kib=None, **changes):
         settings = {key: plain(value) for key, value in {**tiny, **changes}.items()}
         config = tmp_path_factory.mktemp("config") / "tiny.yaml"
         config.write_text(yaml.safe_dump({**settings, "out": str(out)}), encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        limit = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash"] if limit_kib else []
         return subprocess.Popen(
-            [*COMMAND, "--config", str(config), *words], env=environment, stderr=subprocess.PIPE, text=True
+            [*limit, *COMMAND, "--config", str(config), *words], env=environment, stderr=subprocess.PIPE, text=True
         )
 
     return start
@@ -139,3 +140,16 @@ def test_nobody_but_facexray_speaks(start, tiny, tmp_path):
     status, said = ends(start(tmp_path / "run", run=replace(tiny["run"], precision="bf16-mixed")))
     assert status == 0
     assert "Automatic Mixed Precision" not in said
+
+
+def test_a_full_disk_ends_every_process(start, tiny, tmp_path):
+    """The first process alone writes; the others must not wait for it for ever, nor drown what it says."""
+    out = tmp_path / "run"
+    # The smallest disk there is: a limit on the size of a file, below that of a checkpoint.
+    process = start(out, "--run.devices", "2", limit_kib=1000)
+    status, said = ends(process)
+    assert status == 1
+    assert f"{out / 'last.ckpt'}: cannot be written" in said
+    assert "go on with --resume auto" in said
+    assert "Traceback" not in said
+    assert not (out / "last.ckpt").exists()

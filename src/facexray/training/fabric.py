@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from lightning.fabric import Fabric
@@ -44,6 +45,23 @@ def launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     _check_processes(fabric.world_size)
     optim.check_divides(fabric.world_size)
     return fabric
+
+
+def first_alone(fabric: Fabric, work: Callable[[], object]) -> None:
+    """Do in the first process what only one must do, while the others wait.
+
+    Raises:
+        Exception: Whatever the work raises, in the first process.
+        SystemExit: In the others then, which have nothing to add: without it they would wait for one that is gone.
+    """
+    fault: Exception | None = None
+    if fabric.is_global_zero:
+        try:
+            work()
+        except Exception as error:
+            fault = error
+    if fabric.strategy.reduce_boolean_decision(fault is not None, all=False):
+        raise fault or SystemExit(1)
 
 
 def _check_processes(expected: int) -> None:

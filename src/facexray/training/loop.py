@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from facexray.training.datasets import (
 )
 from facexray.training.device_loader import planned_loader
 from facexray.training.distributed import sync_batch_norms
-from facexray.training.fabric import launch
+from facexray.training.fabric import first_alone, launch
 from facexray.training.interruption import end_stopped, signals_noted
 from facexray.training.log import Log
 from facexray.training.losses import face_xray_loss
@@ -97,12 +98,15 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     if (out / "last.ckpt").exists():
         _resume(training)
     FacePool.of(val_store or store, val_faces)  # every process learns of a bad store, not the first alone
-    if fabric.is_global_zero:
-        held = (settings.blending, val_store or store, val_faces, run.validation_pairs)
-        training.validation = validation_sets(*held)
-        training.log = Log(out, optim, run, training.progress.iteration)
-        write_bytes(out / "run.json", json.dumps(about, indent=2, ensure_ascii=False).encode())
+    first_alone(fabric, lambda: _prepare_to_tell(training, val_store or store, val_faces))
     return training
+
+
+def _prepare_to_tell(training: Training, val_store: FaceStore, val_faces: list[int] | None) -> None:
+    out, settings = training.out, training.settings
+    training.validation = validation_sets(settings.blending, val_store, val_faces, settings.run.validation_pairs)
+    training.log = Log(out, settings.optim, settings.run, training.progress.iteration)
+    write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
 
 
 def _resume(training: Training) -> None:
@@ -155,7 +159,7 @@ def fit(training: Training) -> None:
         KeyboardInterrupt: Ctrl-C came, and the state is saved.
         SystemExit: SIGTERM came, and the state is saved.
     """
-    run, optim, progress = training.settings.run, training.settings.optim, training.progress
+    optim, progress = training.settings.optim, training.progress
     stopped = False
     with signals_noted(training), closing(training.log) if training.log else nullcontext():
         for rendered in _batches(training):
@@ -164,14 +168,8 @@ def fit(training: Training) -> None:
             lr = learning_rate(optim, progress.iteration)
             losses = _step(training, rendered.batch, lr)
             progress.iteration += 1
-            last = progress.iteration == optim.iterations
-            if training.log:
-                training.log.step_done(progress.iteration, losses, lr)
             stopped = training.fabric.strategy.reduce_boolean_decision(bool(training.stopped_by), all=False)
-            if progress.iteration % run.validate_every == 0 or last:
-                _validate(training)
-            if progress.iteration % run.save_every == 0 or last or stopped:
-                _save(training)
+            first_alone(training.fabric, partial(_tell_and_keep, training, losses, lr, stopped))
             if stopped:
                 break
     if stopped and progress.iteration < optim.iterations:
@@ -242,41 +240,45 @@ def _stop_at_nan(training: Training, xray_excess: float, classes: float) -> None
     )
 
 
-def _validate(training: Training) -> None:
-    """Measure the network as it would ship, in the first process; keep it if it is the best so far."""
+def _tell_and_keep(training: Training, losses: tuple[float, float], lr: float, stopped: bool) -> None:
+    """The first process's part of an iteration: the log, and validation and checkpoint where they are due."""
+    run, iteration, log = training.settings.run, training.progress.iteration, training.log
+    assert log
+    last = iteration == training.settings.optim.iterations
+    log.step_done(iteration, losses, lr)
+    if iteration % run.validate_every == 0 or last:
+        _validate(training, log)
+    if iteration % run.save_every == 0 or last or stopped:
+        _save(training)
+
+
+def _validate(training: Training, log: Log) -> None:
+    """Measure the network as it would ship; keep it if it is the best so far."""
     net = training.average.module if training.average else training.net
-    if training.log:
-        progress = training.progress
-        net.eval()
-        result = validate(net, training.fabric, training.validation, training.settings.optim)
-        draw_predictions(
-            net,
-            training.fabric,
-            training.validation["degraded"],
-            training.out / "validation" / f"{progress.iteration:06d}.png",
-        )
-        best = result["auc_degraded"] > progress.best_auc
-        training.log.validated(progress.iteration, result, best)
-        if best:
-            progress.best_auc = result["auc_degraded"]
-            numbers = {name: round(value, 4) for name, value in result.items()}
-            save_model(training.out, net, {**training.about, "iteration": progress.iteration, "validation": numbers})
-        training.log.resume()
-    training.fabric.barrier()
+    progress = training.progress
+    net.eval()
+    result = validate(net, training.fabric, training.validation, training.settings.optim)
+    picture = training.out / "validation" / f"{progress.iteration:06d}.png"
+    draw_predictions(net, training.fabric, training.validation["degraded"], picture)
+    best = result["auc_degraded"] > progress.best_auc
+    log.validated(progress.iteration, result, best)
+    if best:
+        progress.best_auc = result["auc_degraded"]
+        numbers = {name: round(value, 4) for name, value in result.items()}
+        save_model(training.out, net, {**training.about, "iteration": progress.iteration, "validation": numbers})
+    log.resume()
 
 
 def _save(training: Training) -> None:
-    if training.fabric.is_global_zero:
-        save_checkpoint(
-            training.out / "last.ckpt",
-            {
-                "net": training.pupil.state_dict(),
-                "average": training.average.state_dict() if training.average else None,
-                "optimizer": training.optimizer.state_dict(),
-                "precision": training.fabric.strategy.precision.state_dict(),
-                "rng": torch.get_rng_state(),
-                "progress": vars(training.progress),
-                "about": training.about,
-            },
-        )
-    training.fabric.barrier()
+    save_checkpoint(
+        training.out / "last.ckpt",
+        {
+            "net": training.pupil.state_dict(),
+            "average": training.average.state_dict() if training.average else None,
+            "optimizer": training.optimizer.state_dict(),
+            "precision": training.fabric.strategy.precision.state_dict(),
+            "rng": torch.get_rng_state(),
+            "progress": vars(training.progress),
+            "about": training.about,
+        },
+    )
