@@ -42,7 +42,7 @@ def test_other_first_weights_are_the_backbones(tmp_path):
 
 @pytest.mark.parametrize("other", [{"backbone": "test_resnet"}, {"class_head": "top_k"}])
 def test_another_network_is_refused(other, tiny, tiny_run):
-    with pytest.raises(ModelError, match=r"holds a .* class head .*network\.backbone and network\.class_head"):
+    with pytest.raises(ModelError, match=r"is a .* class head .*network\.backbone and network\.class_head"):
         begin(replace(tiny["network"], pretrained=str(tiny_run), **other))
 
 

@@ -153,6 +153,7 @@ def test_processes_that_the_settings_do_not_know_are_refused(variable, tiny, tmp
 
 
 def test_a_signal_to_another_process_stops_this_one(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "first_alone", lambda fabric, work: work())  # nothing went wrong in the first process
     monkeypatch.setattr(Strategy, "reduce_boolean_decision", lambda *_, **__: True)
     with pytest.raises(SystemExit, match="143"):
         train(out=tmp_path / "run", **tiny)

@@ -108,11 +108,9 @@ def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
     """
     (net, card), *others = map(load_model, runs)
     for path, (other, own) in zip(runs[1:], others, strict=True):
-        one, two = ((part.config.backbone, part.config.class_head) for part in (net, other))
+        one, two = (_kind(part.config) for part in (net, other))
         if one != two:
-            raise ModelError(
-                f"{path}: a {two[0]} with the class head {two[1]}, and {runs[0]} is a {one[0]} with {one[1]}"
-            )
+            raise ModelError(f"{path}: is {two}, and {runs[0]} is {one}")
         if own["data"]["validation_faces_sha256"] != card["data"]["validation_faces_sha256"]:
             raise ModelError(
                 f"{path}: was validated on other faces than {runs[0]}, and may have learned from those: "
@@ -136,15 +134,20 @@ def begin(config: NetworkConfig) -> tuple[FaceXrayNet, dict[str, Any] | None]:
     if path is None:
         return FaceXrayNet(config), None
     trained, card = load_model(path)
-    wanted, found = ((net.backbone, net.class_head) for net in (config, trained.config))
+    wanted, found = (_kind(part) for part in (config, trained.config))
     if wanted != found:
         raise ModelError(
-            f"{path}: holds a {found[0]} with the class head {found[1]}, and the settings say {wanted[0]} with "
-            f"{wanted[1]}: give network.backbone and network.class_head as it has them"
+            f"{path}: is {found}, and the settings say {wanted}: give network.backbone and network.class_head as it "
+            "has them"
         )
     net = FaceXrayNet(replace(config, pretrained=None))
     net.load_state_dict(trained.state_dict())
     return net, origin(card)
+
+
+def _kind(config: NetworkConfig) -> str:
+    """What must be the same for weights to fit: the pyramid and the heads."""
+    return f"a {config.backbone} with the class head {config.class_head}"
 
 
 def origin(card: dict[str, Any]) -> dict[str, Any]:
