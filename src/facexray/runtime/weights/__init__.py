@@ -10,7 +10,7 @@ DEFAULT = "mobilenetv2_100.portraits"
 
 SHA256 = {
     "mobilenetv2_100.portraits": "642db30c4b66bb2311e0ece3b497682b9211c4707ca9fde9298e12d4be0e5c3b",
-    "hrnet_w18_small.portraits": "fe333ba25bc27c07987389c8055837656532eb8a933ef1a4306a750fb83139fc",
+    "hrnet_w18_small.portraits": "485a6e654151a1a0018843fba66720d324554d14b478066949d895bb4ce3d61c",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
