@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from facexray.errors import ModelError, SettingsError
 from facexray.faces.crop import VIEW_SIZE
 from facexray.training.config import NetworkConfig
+from facexray.training.depthwise import quicken_depthwise
 
 FINEST = 4
 """Feature maps of a smaller stride are left out: the X-ray is predicted at a quarter of the view's side."""
@@ -43,6 +44,7 @@ def make_backbone(config: NetworkConfig) -> tuple[Any, list[int]]:
         backbone = timm.create_model(**options)
         if config.pretrained is not None:
             load_backbone(backbone, name, Path(config.pretrained))
+    quicken_depthwise(backbone)
     return backbone, list(backbone.feature_info.channels())
 
 
