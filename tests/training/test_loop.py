@@ -39,8 +39,8 @@ def copy_of_run(tiny_run, tmp_path):
 
 def test_a_run_leaves_its_files_and_nothing_else(tiny_run):
     files = {path.name for path in tiny_run.iterdir()}
-    written = {"last.ckpt", "best.safetensors", "log.csv", "validation.csv", "validation", "tensorboard", "run.json"}
-    assert files == written
+    weights = {"last.ckpt", "best.safetensors", "last.safetensors"}
+    assert files == weights | {"log.csv", "validation.csv", "validation", "tensorboard", "run.json"}
     assert {path.name for path in (tiny_run / "validation").iterdir()} == {"000003.png", "000006.png"}
 
 
@@ -66,6 +66,15 @@ def test_validates_as_often_as_was_asked_for(tiny_run):
     rows = rows_of(tiny_run / "validation.csv")
     assert [row["iteration"] for row in rows] == [3, 6]
     assert all(0 <= row[f"auc_{name}"] <= 1 for row in rows for name in ("degraded", "clean", "unseen"))
+
+
+def test_the_last_are_the_run_s_weights_at_its_last_validation(tiny_run):
+    net, card = load_model(tiny_run / "last.safetensors")
+    row = rows_of(tiny_run / "validation.csv")[-1]
+    assert (card["iteration"], card["weights"]) == (row["iteration"], "last")
+    assert card["validation"] == {name: value for name, value in row.items() if name != "iteration"}
+    trained = load_checkpoint(tiny_run / "last.ckpt")["net"]
+    assert all(torch.equal(weight, trained[f"net.{name}"]) for name, weight in net.state_dict().items())
 
 
 def test_the_best_is_the_first_with_the_highest_auc(tiny_run):
@@ -145,6 +154,19 @@ def test_goes_on_in_another_precision(tiny_run, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Precision, "load_state_dict", lambda self, state: taken.append(state))
     train(out=copy_of_run(tiny_run, tmp_path), resume="auto", **tiny)
     assert not taken
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that must be missing")
+def test_a_device_that_is_not_there_is_refused(tiny, tmp_path):
+    with pytest.raises(SettingsError, match=r"run: accelerator cuda, devices 1, .*not available"):
+        train(out=tmp_path / "run", **{**tiny, "run": replace(tiny["run"], accelerator="cuda")})
+
+
+def test_a_slurm_job_that_lightning_does_not_understand_is_refused(tiny, tmp_path, monkeypatch):
+    for name, value in {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "train", "SLURM_LOCALID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"devices 2, .*--ntasks-per-node=2"):
+        train(out=tmp_path / "run", **{**tiny, "run": replace(tiny["run"], devices=2)})
 
 
 @pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])

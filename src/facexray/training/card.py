@@ -25,8 +25,7 @@ Runs with facexray: `facexray detect PHOTO --model {name}.onnx`.
 | network | {backbone}; class head: {class_head} |
 | photographs | {photographs} |
 | learned from | {faces} real faces, blended as they were needed ({mode}); seed {seed} |
-| iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, the best on \
-validation |
+| iterations | {iterations} of {batch_size} images; the weights are those of {iteration}, {weights} |
 | validated on | {validation_faces} real faces of people not trained on, and forgeries blended from them |
 | made by | `{made_by}`, version {version}{commit}, {date}, {machine} |
 | licence | {licence}, of the weights; the photographs keep their own |
@@ -50,9 +49,10 @@ and {mean_fake:.4f} on fake ones.
 
 ## Limits
 
-The validation sets chose the iteration and the thresholds, so these scores lean towards the better. Their
-forgeries come from the same generator as the training's; forgeries of other makes may be seen worse, or not at
-all. Forgeries without a blend, such as faces generated whole, leave no trace that this model looks for.
+The validation sets chose the thresholds, and the iteration where the weights are the best on them, so these scores
+lean towards the better. Their forgeries come from the same generator as the training's; forgeries of other makes may
+be seen worse, or not at all. Forgeries without a blend, such as faces generated whole, leave no trace that this
+model looks for.
 
 ## Settings
 
@@ -60,6 +60,8 @@ all. Forgeries without a blend, such as faces generated whole, leave no trace th
 {settings}
 ```
 """
+WEIGHTS = {"best": "the best on validation", "last": "the last that were validated"}
+"""Which of a run's weights these are."""
 
 
 def card_text(card: dict[str, Any], model: bytes) -> str:
@@ -83,6 +85,7 @@ def card_text(card: dict[str, Any], model: bytes) -> str:
         batch_size=settings["optim"]["batch_size"],
         seed=settings["seed"],
         iteration=card["iteration"],
+        weights=WEIGHTS[card.get("weights", "best")],
         made_by=card["made_by"],
         version=card["facexray_version"],
         commit=_commit(card),

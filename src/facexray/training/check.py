@@ -209,7 +209,7 @@ def _in_small(settings: Settings) -> Settings:
 
 
 def _read_back(training: Training, stores: Stores) -> tuple[int, str]:
-    """Bytes of the checkpoint and the best weights together."""
+    """Bytes of the checkpoint and of the weights beside it."""
     again = setup(training.out, *stores, training.settings)
     if again.log:
         again.log.close()
@@ -217,8 +217,8 @@ def _read_back(training: Training, stores: Stores) -> tuple[int, str]:
     different = [name for name, weight in training.net.state_dict().items() if not torch.equal(weight, weights[name])]
     if different:
         raise ModelError(f"last.ckpt: {len(different)} weights were read otherwise than they were written")
-    sizes = [(training.out / name).stat().st_size for name in ("last.ckpt", "best.safetensors")]
-    return sum(sizes), f"written and read back, {sizes[0] / 1e6:.1f} MB, and {sizes[1] / 1e6:.1f} MB of best weights"
+    sizes = [(training.out / name).stat().st_size for name in ("last.ckpt", "best.safetensors", "last.safetensors")]
+    return sum(sizes), f"written and read back, {sizes[0] / 1e6:.1f} MB, and twice {sizes[1] / 1e6:.1f} MB of weights"
 
 
 def _export(training: Training) -> tuple[None, str]:

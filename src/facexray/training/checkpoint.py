@@ -1,4 +1,4 @@
-"""What a run keeps: `last.ckpt` to go on from, and `best.safetensors` to use."""
+"""What a run keeps: `last.ckpt` to go on from; `best.safetensors` and `last.safetensors` to use."""
 
 from __future__ import annotations
 

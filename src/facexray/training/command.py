@@ -73,9 +73,10 @@ def train(
 ) -> Path:
     """Train a network to see where faces were blended, from the real faces of a store.
 
-    Writes into OUT: best.safetensors (the weights with the best validation AUC, and their card), last.ckpt to go on
-    from, log.csv, validation.csv, validation/ with pictures of the predicted X-rays, tensorboard/ and run.json.
-    SIGTERM and Ctrl-C save and stop. Needs the extra: pip install 'facexray[train]'.
+    Writes into OUT: best.safetensors (the weights with the best validation AUC, and their card), last.safetensors
+    (those of the last validation), last.ckpt to go on from, log.csv, validation.csv, validation/ with pictures of the
+    predicted X-rays, tensorboard/ and run.json. SIGTERM and Ctrl-C save and stop. Needs the extra: pip install
+    'facexray[train]'.
 
     Args:
         store: Face store of real photographs, made by prepare.
@@ -151,9 +152,9 @@ def export(
     another is the threshold for fake, by --reals. Needs the extra: pip install 'facexray[train]'.
 
     Args:
-        runs: Folders of runs, made by train, or the .onnx of an export or a shipped model's name: of one network, and
-            validated on the same faces. The card has the first one's validation sets, settings and seed, and names the
-            others.
+        runs: Folders of runs, made by train, or one's last.safetensors, the .onnx of an export, or a shipped model's
+            name: of one network, and validated on the same faces. The card has the first one's validation sets,
+            settings and seed, and names the others.
         out: The ONNX file to write; weights and card have its name and end in .safetensors and .md.
         photographs: Whose photographs the model learned from and was validated on, for the card: their
             public source and licence. An export has them already.

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from facexray.errors import SettingsError
 from facexray.training.config import OptimConfig, RunConfig
@@ -29,18 +30,23 @@ def launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     """The Fabric of a run, with its processes started or found.
 
     Raises:
-        SettingsError: A batch that they cannot share, or a launcher started more of them than the settings say.
+        SettingsError: A device or precision that this machine has not got, a batch that they cannot share, or a
+            launcher that started them otherwise than the settings say.
     """
     strategy: Any = "auto"
     if run.devices * run.nodes > 1:  # weights that rest take no part in a step
         strategy = DDPStrategy(find_unused_parameters=optim.freeze_iterations > 0)
-    fabric = quiet_fabric(
-        accelerator=run.accelerator,
-        strategy=strategy,
-        devices=run.devices,
-        num_nodes=run.nodes,
-        precision=run.precision,
-    )
+    try:
+        fabric = quiet_fabric(
+            accelerator=run.accelerator,
+            strategy=strategy,
+            devices=run.devices,
+            num_nodes=run.nodes,
+            precision=run.precision,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        asked = f"accelerator {run.accelerator}, devices {run.devices}, nodes {run.nodes}, precision {run.precision}"
+        raise SettingsError(f"run: {asked}: Lightning cannot set this up here: {error}") from error
     fabric.launch()
     _check_processes(fabric.world_size)
     optim.check_divides(fabric.world_size)

@@ -253,7 +253,7 @@ def _tell_and_keep(training: Training, losses: tuple[float, float], lr: float, s
 
 
 def _validate(training: Training, log: Log) -> None:
-    """Measure the network as it would ship; keep it if it is the best so far."""
+    """Measure the network as it would ship; keep it, and as the best if it is that so far."""
     net = training.average.module if training.average else training.net
     progress = training.progress
     net.eval()
@@ -262,10 +262,12 @@ def _validate(training: Training, log: Log) -> None:
     draw_predictions(net, training.fabric, training.validation["degraded"], picture)
     best = result["auc_degraded"] > progress.best_auc
     log.validated(progress.iteration, result, best)
+    numbers = {name: round(value, 4) for name, value in result.items()}
+    card = {**training.about, "iteration": progress.iteration, "validation": numbers}
+    save_model(training.out / "last.safetensors", net, {**card, "weights": "last"})
     if best:
         progress.best_auc = result["auc_degraded"]
-        numbers = {name: round(value, 4) for name, value in result.items()}
-        save_model(training.out, net, {**training.about, "iteration": progress.iteration, "validation": numbers})
+        save_model(training.out, net, {**card, "weights": "best"})
     log.resume()
 
 
