@@ -9,8 +9,8 @@ DEFAULT = "mobilenetv2_100.portraits"
 """What the name `default` stands for."""
 
 SHA256 = {
-    "mobilenetv2_100.portraits": "642db30c4b66bb2311e0ece3b497682b9211c4707ca9fde9298e12d4be0e5c3b",
-    "hrnet_w18_small.portraits": "485a6e654151a1a0018843fba66720d324554d14b478066949d895bb4ce3d61c",
+    "mobilenetv2_100.portraits": "5eb7b9f999cadf16c6212d8209eca0888ff118f603027a4b551b4c80902a3ab8",
+    "hrnet_w18_small.portraits": "ae51e29d2168c4e747d9a1a15f07ec275d91f1c445cc689db18b517959477330",
 }
 """Every shipped model by its name, `architecture.data`; its file is `{name}.onnx`, its card `{name}.md`;
 for PyTorch the same weights are `{name}.safetensors`."""
