@@ -120,3 +120,23 @@ def test_optim_refuses_a_bad_setting_by_its_name(settings, named):
 def test_run_refuses_a_bad_setting_by_its_name(settings, named):
     with pytest.raises(SettingsError, match=f"{named} must be at least"):
         RunConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ["people.txt", "staff.txt", "community.txt", "reals.txt"])
+def test_every_listed_photograph_s_repository_is_told_with_its_commit_and_licence(name):
+    header, *rows = [line.split("\t") for line in (ROOT / "configs/sources.tsv").read_text("utf-8").splitlines()]
+    assert header == ["repository", "commit", "licence", "list"]
+    assert all(re.fullmatch("[0-9a-f]{7}", commit) and licence for _, commit, licence, _ in rows)
+    # people.txt and staff.txt are as seen from beside the clones, whose folders are named without the owner.
+    part = slice(1, 2) if name in ("people.txt", "staff.txt") else slice(0, 2)
+    told = {"/".join(repository.split("/")[part]) for repository, _, _, lists in rows if name in lists.split()}
+    photographs = (ROOT / "configs" / name).read_text("utf-8").splitlines()
+    assert len(set(photographs)) == len(photographs)
+    assert {"/".join(photograph.split("/")[: part.stop - part.start]) for photograph in photographs} == told
+
+
+def test_no_photograph_both_teaches_and_chooses_the_threshold():
+    taught, chosen = (
+        set((ROOT / "configs" / name).read_text("utf-8").splitlines()) for name in ("community.txt", "reals.txt")
+    )
+    assert not taught & chosen
