@@ -13,8 +13,8 @@ from torch.nn import functional
 def quicken_depthwise(backbone: nn.Module) -> None:
     """Let a backbone's wide or strided depthwise convolutions take their gradients in float32 on a CPU in bfloat16.
 
-    oneDNN's bfloat16 takes 2 to 16 times as long as its float32 there, and as much of a step as all the rest; at 3 × 3
-    without a stride it is faster. Weights, names and results stay the same.
+    oneDNN's bfloat16 takes 2 to 16 times as long as its float32 there; at 3 × 3 without a stride it is the faster one.
+    Weights, names and what comes out stay the same.
     """
     for module in backbone.modules():
         wide = isinstance(module, nn.Conv2d) and (max(module.kernel_size) > 3 or max(module.stride) > 1)
