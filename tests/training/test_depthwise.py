@@ -72,6 +72,8 @@ def test_only_wide_or_strided_depthwise_convolutions_change():
         nn.Conv2d(8, 16, 3, 2, 1, groups=8),
         nn.Conv2d(8, 8, 3, 2, 1, groups=4),
         nn.Conv2d(1, 1, 5),
+        nn.Conv2d(8, 8, 5, padding="same", groups=8),
+        nn.Conv2d(8, 8, 5, padding=2, padding_mode="reflect", groups=8),
     )
     quicken_depthwise(net)
     assert all(type(module) is nn.Conv2d for module in net)

@@ -17,9 +17,14 @@ def quicken_depthwise(backbone: nn.Module) -> None:
     Weights, names and what comes out stay the same.
     """
     for module in backbone.modules():
-        wide = isinstance(module, nn.Conv2d) and (max(module.kernel_size) > 3 or max(module.stride) > 1)
-        if type(module) is nn.Conv2d and wide and 1 < module.groups == module.in_channels == module.out_channels:
+        if type(module) is nn.Conv2d and _is_slow(module):
             module.__class__ = _DepthwiseConv2d
+
+
+def _is_slow(conv: nn.Conv2d) -> bool:
+    depthwise = 1 < conv.groups == conv.in_channels == conv.out_channels
+    padded_by_numbers = conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    return depthwise and padded_by_numbers and (max(conv.kernel_size) > 3 or max(conv.stride) > 1)
 
 
 class _DepthwiseConv2d(nn.Conv2d):
