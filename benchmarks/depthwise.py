@@ -1,6 +1,6 @@
 """What do float32 gradients of depthwise convolutions save of a training step on this CPU? See training/depthwise.py.
 
-    python benchmarks/depthwise.py [BACKBONE ...] [--rounds 5]
+    python benchmarks/depthwise.py [BACKBONE ...]
 
 Takes steps of 16 random views in bfloat16, in turns with and without them, and prints the median of the rounds' ratios.
 """
@@ -16,13 +16,12 @@ from facexray.training.config import NetworkConfig
 from facexray.training.speed import Trainee
 from facexray.workers import keep_memory
 
-STEPS = 3
+ROUNDS, STEPS = 5, 3
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbones", nargs="*", default=["mobilenetv2_100", "efficientnet_b0", "efficientnet_b4"])
-    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     keep_memory()
     torch.manual_seed(0)
@@ -34,7 +33,7 @@ def main():
         with patch("facexray.training.backbone.quicken_depthwise"):
             usual = Trainee(network, "bf16-mixed", torch.channels_last)
         pace = {ours: [], usual: []}
-        for _ in range(arguments.rounds + 1):
+        for _ in range(ROUNDS + 1):
             for trainee, seconds in pace.items():
                 began = time.perf_counter()
                 for _ in range(STEPS):

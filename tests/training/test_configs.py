@@ -127,12 +127,12 @@ def test_every_listed_photograph_s_repository_is_told_with_its_commit_and_licenc
     header, *rows = [line.split("\t") for line in (ROOT / "configs/sources.tsv").read_text("utf-8").splitlines()]
     assert header == ["repository", "commit", "licence", "list"]
     assert all(re.fullmatch("[0-9a-f]{7}", commit) and licence for _, commit, licence, _ in rows)
-    # people.txt and staff.txt are as seen from beside the clones, whose folders are named without the owner.
-    part = slice(1, 2) if name in ("people.txt", "staff.txt") else slice(0, 2)
-    told = {"/".join(repository.split("/")[part]) for repository, _, _, lists in rows if name in lists.split()}
+    clones = {repository for repository, _, _, lists in rows if name in lists.split()}
+    ownerless = name in ("people.txt", "staff.txt")
+    told = {clone.partition("/")[2] for clone in clones} if ownerless else clones
     photographs = (ROOT / "configs" / name).read_text("utf-8").splitlines()
     assert len(set(photographs)) == len(photographs)
-    assert {"/".join(photograph.split("/")[: part.stop - part.start]) for photograph in photographs} == told
+    assert {"/".join(photograph.split("/")[: 1 if ownerless else 2]) for photograph in photographs} == told
 
 
 def test_no_photograph_both_teaches_and_chooses_the_threshold():
