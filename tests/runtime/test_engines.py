@@ -12,7 +12,7 @@ import torch
 
 from facexray.errors import MissingExtraError, ModelError
 from facexray.faces.crop import cut_view
-from facexray.runtime import engines, model
+from facexray.runtime import card, engines
 from facexray.runtime.engines import TOLERANCE, OnnxRuntime, OpenVino
 from facexray.runtime.model import XrayModel
 from facexray.runtime.weights import DEFAULT, SHA256, shipped_path
@@ -160,7 +160,7 @@ def hostile(tmp_path_factory):
     """Files that are no model of ours, each with what its error must say."""
     folder = tmp_path_factory.mktemp("hostile")
     whole = shipped_path(DEFAULT).read_bytes()
-    metadata = whole.index(model.METADATA_KEY.encode())
+    metadata = whole.index(card.METADATA_KEY.encode())
     (folder / "empty.onnx").touch()
     (folder / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     (folder / "cut_in_the_card.onnx").write_bytes(whole[: metadata + 100])
@@ -182,7 +182,7 @@ def hostile(tmp_path_factory):
 
 def _start_of_metadata(data):
     """Of ModelProto's last field: its tag, its length in three bytes, the key's own tag and length."""
-    start = data.index(b"\x0a" + bytes([len(model.METADATA_KEY)]) + model.METADATA_KEY.encode())
+    start = data.index(b"\x0a" + bytes([len(card.METADATA_KEY)]) + card.METADATA_KEY.encode())
     return data.rindex(b"\x72", start - 6, start)
 
 

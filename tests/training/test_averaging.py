@@ -2,15 +2,18 @@
 
 import copy
 import re
+from dataclasses import asdict
 
 import pytest
 import torch
 
-from facexray.errors import ModelError
+from facexray.errors import ModelError, SettingsError
 from facexray.runtime.model import XrayModel
+from facexray.training.calibration import Calibration, calibrate
 from facexray.training.card import card_text
 from facexray.training.checkpoint import load_mean, load_model, origin, save_model
 from facexray.training.command import export
+from facexray.training.export import licence_of
 
 
 @pytest.fixture
@@ -61,6 +64,32 @@ def test_the_export_is_of_the_mean_and_its_card_names_all(tiny_run, other_run, t
     said = card_text(card, b"model")
     assert f"\n- averaged with: test_efficientnet, commit `{'0' * 12}`, iteration" in said
     assert origin(card)["averaged_with"] == card["averaged_with"], "who goes on from it says so, too"
+
+
+def test_the_calibration_of_an_export_stays_out_of_the_mean(tiny_run, other_run, tmp_path):
+    run, calibration = other_run(), Calibration(0.5, 0.7, 0.2, 0.1)
+    net, card = load_model(tiny_run)
+    calibrate(net, calibration)
+    save_model(tmp_path / "export.safetensors", net, {**card, "calibration": asdict(calibration)})
+    for place in (0, 1):
+        runs, with_export = [run], [run]
+        runs.insert(place, tiny_run)
+        with_export.insert(place, tmp_path / "export.safetensors")
+        raw, found = (load_mean(those)[0].class_head for those in (runs, with_export))
+        torch.testing.assert_close(found.weight, raw.weight)
+        torch.testing.assert_close(found.bias, raw.bias)
+
+
+def test_a_mean_has_the_licence_of_what_it_came_from(tiny_run, other_run, tmp_path):
+    run = other_run()
+    exports = {}
+    for licence in ("cc-by-nc-4.0", "mit"):
+        exports[licence] = export([tiny_run], tmp_path / f"{licence}.onnx", "drawn for a test", licence)
+    card = XrayModel.load(export([run, exports["mit"]], tmp_path / "mean.onnx", "drawn for a test")).card
+    assert card["licence"] == "mit"
+    both = load_mean([run, *exports.values()])[1]
+    with pytest.raises(SettingsError, match=r"came from weights under cc-by-nc-4\.0, mit; say which"):
+        licence_of(both)
 
 
 def test_a_card_names_once_the_model_that_a_run_began_from_and_is_averaged_with(tiny_run, other_run, tmp_path):

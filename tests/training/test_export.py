@@ -21,7 +21,8 @@ from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
 from facexray.metrics.classification import METRICS
-from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
+from facexray.runtime.card import METADATA_KEY
+from facexray.runtime.model import CONVENTION, XrayModel
 from facexray.runtime.weights import SHA256
 from facexray.training import export as exporting
 from facexray.training import thresholds as choosing
@@ -200,7 +201,7 @@ def test_the_validation_sets_are_made_again_from_the_card(tiny, tiny_run, tmp_pa
         assert [sample.recipe for sample in samples] == [sample.recipe for sample in moved[name]]
         assert {sample.recipe.background for sample in samples} <= people.keys()
     card["data"]["validation_store"] = "nowhere"
-    with pytest.raises(StoreError, match="nowhere"):
+    with pytest.raises(StoreError, match="nowhere: the run's store is not there; say where it is now by --val_store"):
         validation_sets_of(card, None)
 
 

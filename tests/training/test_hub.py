@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from facexray.cli import main
 from facexray.errors import ModelError, SettingsError
-from facexray.runtime.model import CONVENTION, METADATA_KEY, XrayModel
+from facexray.runtime.card import METADATA_KEY
+from facexray.runtime.model import CONVENTION, XrayModel
 from facexray.training import hub
 from facexray.training.command import push
 

@@ -111,13 +111,17 @@ def test_a_signal_saves_and_stops(number, status, start, tiny, tiny_run, tmp_pat
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["resumed_at"] == reached
 
 
-def test_two_processes_learn_what_one_does(start, tiny, tmp_path):
-    """The same losses and weights: batches are shared out, gradients averaged, BatchNorm's statistics are of both.
+def test_two_processes_learn_what_one_does(start, tiny, tiny_run, tmp_path):
+    """The same losses and weights: batches are shared out, gradients averaged, BatchNorm's statistics are of both, and
+    so are those of what a teacher shows.
 
     With the paper's class head, whose gradient rounding changes little; the maximum in the features head may go over
     to another place that is all but equal.
     """
-    network = {"network": replace(tiny["network"], class_head="paper")}
+    network = {
+        "network": replace(tiny["network"], class_head="paper"),
+        "optim": replace(tiny["optim"], teacher=tiny_run),
+    }
     alone, both = tmp_path / "alone", tmp_path / "both"
     train(out=alone, **{**tiny, **network})
     status, said = ends(start(both, "--run.devices", "2", **network))

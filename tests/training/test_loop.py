@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.fabric.plugins.precision import Precision
-from lightning.fabric.strategies import Strategy
+from lightning.fabric.strategies import SingleDeviceStrategy, Strategy
 
 from facexray.blending.recipe import Recipe
 from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
 from facexray.training import loop
-from facexray.training.checkpoint import STATE, load_checkpoint, load_model, save_checkpoint
+from facexray.training.checkpoint import STATE, load_checkpoint, load_model, save_checkpoint, save_model
 from facexray.training.command import train
 from facexray.training.config import DataConfig, NetworkConfig, OptimConfig, RunConfig
 from facexray.training.datasets import BlendedPairs, PairSampler, collate
@@ -101,6 +101,57 @@ def test_refuses_a_folder_that_holds_a_run(tiny_run, tiny):
     assert (tiny_run / "last.ckpt").stat().st_mtime_ns == before
 
 
+def test_refuses_a_folder_that_holds_a_checkpoint_alone(tiny_run, tiny, tmp_path):
+    shutil.copy(tiny_run / "last.ckpt", tmp_path)
+    with pytest.raises(SettingsError, match="holds a run already; say --resume auto"):
+        train(out=tmp_path, **tiny)
+
+
+def test_goes_on_though_what_it_began_from_has_become_another(tiny_run, tiny, tmp_path):
+    """The checkpoint has the weights, and says whose they were."""
+    first = Path(shutil.copytree(tiny_run, tmp_path / "first"))
+    settings = tiny | {"network": replace(tiny["network"], pretrained=str(first))}
+    run = train(out=tmp_path / "run", **settings)
+    _, card = load_model(first)
+    save_model(first, load_model(first)[0], {**card, "commit": "another"})
+    train(out=run, resume="auto", **settings)
+    shutil.rmtree(first)
+    train(out=run, resume="auto", **settings)
+    about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert about["resumed_at"] == 6
+    assert about["pretrained"]["commit"] == card["commit"]
+
+
+@pytest.mark.parametrize("sees_it", [True, False])
+def test_a_folder_that_the_machines_do_not_share_is_refused(sees_it, tiny_run, tiny, tmp_path, monkeypatch):
+    """One would go on, and the other begin."""
+    run = copy_of_run(tiny_run, tmp_path) if sees_it else tmp_path / "run"
+    monkeypatch.setattr(SingleDeviceStrategy, "reduce_boolean_decision", lambda self, decision, all=True: not all)
+    with pytest.raises(SettingsError, match=r"last\.ckpt: some processes see it and some do not"):
+        train(out=run, resume="auto", **tiny)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63])
+def test_a_seed_that_no_generator_takes_is_refused(seed, tiny, tmp_path):
+    with pytest.raises(SettingsError, match=rf"seed must be in \[0, 2\^63\), got {seed}"):
+        train(out=tmp_path / "run", **{**tiny, "seed": seed})
+
+
+def test_an_empty_store_is_refused_and_not_taken_for_none(tiny, tmp_path):
+    for name, masked in (("reals", False), ("fakes", True)):
+        with StoreWriter(tmp_path / name, {}, masks=masked):
+            pass
+    with pytest.raises(StoreError, match=r"reals: holds 0 faces of 0 people"):
+        train(out=tmp_path / "run", **{**tiny, "val_store": tmp_path / "reals"})
+    with pytest.raises(StoreError, match=r"fakes: holds no fakes; its errors\.jsonl says why"):
+        train(out=tmp_path / "run", **{**tiny, "data": DataConfig(fakes=tmp_path / "fakes", fakes_share=0.5)})
+
+
+def test_float16_on_a_cpu_is_refused_and_not_taken_for_bfloat16(tiny, tmp_path):
+    with pytest.raises(SettingsError, match=r"16-mixed needs a GPU; on a CPU say bf16-mixed, or 32-true"):
+        train(out=tmp_path / "run", **{**tiny, "run": replace(tiny["run"], precision="16-mixed")})
+
+
 def test_a_finished_run_has_nothing_to_go_on_with(tiny_run, tiny, tmp_path):
     run = copy_of_run(tiny_run, tmp_path)
     train(out=run, resume="auto", **tiny | {"run": replace(tiny["run"], log_every=2)})  # how it runs may change
@@ -111,9 +162,9 @@ def test_a_finished_run_has_nothing_to_go_on_with(tiny_run, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"optim": OptimConfig(iterations=6, batch_size=4, lr=2e-3, xray_weight=20)}, "optim"),
+        ({"optim": OptimConfig(iterations=6, batch_size=4, lr=2e-3, xray_weight=20)}, r"optim\.lr"),
         ({"seed": 6}, "seed"),
-        ({"network": NetworkConfig(class_head="paper"), "seed": 7}, "network, seed"),
+        ({"network": NetworkConfig(class_head="paper"), "seed": 7}, r"network\.backbone, network\.class_head, seed"),
     ],
 )
 def test_does_not_go_on_with_other_settings(changed, named, tiny_run, tiny, tmp_path):

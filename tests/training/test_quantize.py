@@ -4,8 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
-from facexray.errors import MissingExtraError, ModelError
+from facexray.errors import MissingExtraError, ModelError, StoreError
 from facexray.runtime.model import XrayModel
+from facexray.training.checkpoint import load_model, save_model
 from facexray.training.command import export
 
 PHOTOGRAPHS = "two portraits, public domain"
@@ -31,6 +32,16 @@ def test_without_nncf_it_says_how_to_get_it_and_writes_nothing(tiny_run, tmp_pat
     with pytest.raises(MissingExtraError, match=r"needs nncf: pip install 'facexray\[int8\]'"):
         export([tiny_run], tmp_path / "model.onnx", PHOTOGRAPHS, int8=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_where_the_runs_stores_are_gone_it_says_so_before_it_writes(tiny_run, tmp_path):
+    pytest.importorskip("nncf", reason="needs the extra: pip install 'facexray[int8]'")
+    net, card = load_model(tiny_run)
+    save_model(tmp_path, net, {**card, "data": {**card["data"], "store": "gone"}})
+    out = tmp_path / "out" / "model.onnx"
+    with pytest.raises(StoreError, match=r"gone: the run's store is not there; say where it is now by --calibration"):
+        export([tmp_path], out, PHOTOGRAPHS, int8=True)
+    assert not out.parent.exists()
 
 
 def test_the_copy_stands_beside_the_model_with_its_own_card(tiny_run, tmp_path, monkeypatch, capsys):

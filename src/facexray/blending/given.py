@@ -33,9 +33,18 @@ def draw_given(config: BlendConfig, fakes: FaceStore, seed: int, epoch: int, ind
         StoreError: The store is empty or has no masks.
         BlendError: No recipe could be made in `generate.ATTEMPTS` attempts.
     """
+    check_given(fakes)
+    return first_usable(lambda rng: render(draw_given_recipe(config, fakes, rng), fakes), seed, epoch, index)
+
+
+def check_given(fakes: FaceStore) -> None:
+    """See to it that a store has fakes to draw.
+
+    Raises:
+        StoreError: It is empty.
+    """
     if not len(fakes):
         raise StoreError(f"{fakes.path}: holds no fakes; its errors.jsonl says why they were left out")
-    return first_usable(lambda rng: render(draw_given_recipe(config, fakes, rng), fakes), seed, epoch, index)
 
 
 def real_like(recipe: Recipe, background: str) -> Recipe:

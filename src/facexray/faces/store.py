@@ -105,6 +105,10 @@ class FaceStore:
     def __len__(self) -> int:
         return self._length
 
+    def __bool__(self) -> bool:
+        """One without a face is a store, too: to be refused for it, never taken for none."""
+        return True
+
     def __getitem__(self, index: int) -> Face:
         names = ("id", "source", "video", "frame", "identity", "score", "sha256", "box", "square")
         row = {name: self._column(name)[index].as_py() for name in names}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from numpy.typing import NDArray
 
 from facexray.errors import ModelError
 from facexray.faces.crop import CROP_SIZE, FACE_MARGIN, VIEW_SIZE
+from facexray.images import printable
+from facexray.runtime.card import METADATA_KEY, read_card
 from facexray.runtime.engines import EngineName, load_engine
 from facexray.runtime.metadata import read_metadata
 from facexray.runtime.weights import SHA256, model_path, shipped_name
 
-METADATA_KEY = "facexray"
-"""Key of the model card in the ONNX file's metadata."""
 CONVENTION = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN, "view_size_px": VIEW_SIZE}
 """The crop convention that a model must have been trained with."""
 BATCH = 16
@@ -61,7 +60,7 @@ class XrayModel:
         """
         metadata = read_metadata(data, name)
         try:
-            self.card: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+            self.card: dict[str, Any] = read_card(metadata[METADATA_KEY])
             convention = self.card["convention"]
             self.thresholds = Thresholds(**self.card["thresholds"])
         except (KeyError, TypeError, ValueError) as error:
@@ -74,7 +73,7 @@ class XrayModel:
         self._engine = load_engine(engine, data, name, path, self.card)
         self.engine = f"{self._engine.name}, {self._engine.precision}"
         """What runs it, for reports: the engine and the precision in which it computes."""
-        self.name = name
+        self.name = printable(name)
         self.sha256 = hashlib.sha256(data).hexdigest()
 
     @classmethod

@@ -67,6 +67,15 @@ def _logits(scores: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.log(inside / (1 - inside)))
 
 
+def uncalibrate(net: FaceXrayNet, calibration: Calibration) -> None:
+    """Take out of the weights what `calibrate` put into them."""
+    if net.class_head is not None:
+        with torch.no_grad():
+            net.class_head.bias[1] -= calibration.shift
+            net.class_head.weight.div_(calibration.scale)
+            net.class_head.bias.div_(calibration.scale)
+
+
 def calibrate(net: FaceXrayNet, calibration: Calibration) -> bool:
     """Put a calibration into the weights of a network's class head, so that no engine can leave it out.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ from safetensors.torch import save
 
 from facexray.errors import ModelError
 from facexray.images import write_bytes
-from facexray.runtime.model import METADATA_KEY
+from facexray.runtime.card import ANCESTRY, METADATA_KEY, read_card, write_card
 from facexray.runtime.weights import model_path, shipped_name
+from facexray.training.calibration import Calibration, uncalibrate
 from facexray.training.config import NetworkConfig
 from facexray.training.network import FaceXrayNet
 
@@ -29,7 +30,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         ModelError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         torch.save(state, temporary)
         temporary.replace(path)
@@ -67,7 +68,7 @@ def save_model(path: Path, net: FaceXrayNet, card: dict[str, Any]) -> None:
         card: What it is; JSON in the file's metadata.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    write_bytes(_model_file(path), save(weights, {METADATA_KEY: json.dumps(card, ensure_ascii=False)}))
+    write_bytes(_model_file(path), save(weights, {METADATA_KEY: write_card(card)}))
 
 
 def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
@@ -82,7 +83,7 @@ def load_model(path: Path) -> tuple[FaceXrayNet, dict[str, Any]]:
     file = _model_file(model_path(path))
     try:
         with safe_open(file, "pt") as stored:
-            card: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])
+            card: dict[str, Any] = read_card((stored.metadata() or {})[METADATA_KEY])
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         net = FaceXrayNet(NetworkConfig(**{**card["settings"]["network"], "pretrained": None}))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -101,7 +102,8 @@ def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
     leads to wider optima (UAI 2018); Wortsman et al., Model soups (ICML 2022).
 
     Args:
-        runs: One or more, each as for `load_model`. The card is the first's, and names the others.
+        runs: One or more, each as for `load_model`. The card is the first's, and names the others. What several have
+            of exports' calibration is taken out first.
 
     Raises:
         ModelError: As `load_model`; or they are of different networks, or were validated on different faces.
@@ -117,6 +119,9 @@ def load_mean(runs: Sequence[Path]) -> tuple[FaceXrayNet, dict[str, Any]]:
                 "train both with the same stores"
             )
     if others:
+        for trained, own in ((net, card), *others):
+            if own.get("calibration"):  # an export's class head has it inside, and the mean gets its own
+                uncalibrate(trained, Calibration(**own["calibration"]))
         states = [net.state_dict(), *(other.state_dict() for other, _ in others)]
         net.load_state_dict({name: torch.stack([s[name].double() for s in states]).mean(0) for name in states[0]})
         card = {**card, "averaged_with": [origin(own) for _, own in others]}
@@ -152,7 +157,7 @@ def _kind(config: NetworkConfig) -> str:
 
 def origin(card: dict[str, Any]) -> dict[str, Any]:
     """What the card of a model that learns from this one says of it."""
-    names = ("commit", "iteration", "validation", "settings", "pretrained", "teacher", "averaged_with")
+    names = ("commit", "iteration", "validation", "settings", "licence", *ANCESTRY)
     return {name: card[name] for name in names if name in card}
 
 

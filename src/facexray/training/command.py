@@ -113,7 +113,7 @@ def train(
 
 def _open(store: Path, out: Path, val_store: Path | None, resume: str) -> tuple[FaceStore, FaceStore | None]:
     """The stores of a run that may begin in OUT."""
-    if (out / "run.json").exists() and resume == "no":
+    if resume == "no" and any((out / name).exists() for name in ("run.json", "last.ckpt")):
         raise SettingsError(f"{out}: holds a run already; say --resume auto to go on with it, or name another folder")
     faces, val_faces = FaceStore(store), FaceStore(val_store) if val_store else None
     if val_faces:
@@ -159,7 +159,8 @@ def export(
         photographs: Whose photographs the model learned from and was validated on, for the card: their
             public source and licence. An export has them already.
         licence: The weights' licence, for the card, as the Hugging Face hub writes it: what the photographs, and the
-            weights that the run began from, allow. Where not given, that of an export, and apache-2.0 of a run.
+            weights that the run began from, allow. Where not given, that of an export, or of those that the weights
+            came from, or else apache-2.0.
         val_store: The run's validation store, where it has moved since. Of an export alone it is read for --int8 only.
         int8: Also write an int8 copy, ending in .int8.onnx, with scores and thresholds of its own in its card. It is
             refused where its AUC on a validation set is lower by more than 0.005; both are printed. Measure it before
@@ -196,9 +197,14 @@ def export(
     held_out = Path(val_store) if val_store else None
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
     others = Path(reals) if reals else None
+    made_with = None
+    if int8:  # before a file is written, for a store may be missing
+        from facexray.training.quantize import Quantisation
+
+        made_with = Quantisation.of(folders[0], held_out, Path(calibration) if calibration else None)
     export_runs(folders, out, photographs, licence, held_out, others)
-    if int8:
-        int8_copy(folders[0], out, held_out, Path(calibration) if calibration else None, others)
+    if made_with:
+        int8_copy(out, made_with, others)
     return out
 
 

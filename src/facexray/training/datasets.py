@@ -6,6 +6,7 @@ import hashlib
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facexray.blending.config import BlendConfig
 from facexray.blending.generate import Sample, draw_sample, render, sample_rng
-from facexray.blending.given import draw_given, real_like
+from facexray.blending.given import check_given, draw_given, real_like
 from facexray.errors import SettingsError, StoreError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
@@ -48,6 +49,8 @@ class BlendedPairs(Dataset[Pair]):
         self.config, self.data = replace(config, real_prob=0.0), data
         self.store, self.pool, self.seed = store, FacePool.of(store, indices), seed
         self.fakes = FaceStore(data.fakes) if data.fakes else None
+        if self.fakes:
+            check_given(self.fakes)
 
     def __getitem__(self, index: int) -> Pair:
         dice = sample_rng(self.seed, CHOICE, index)
@@ -83,6 +86,20 @@ def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:
             "add photographs, or name a val_store of other people"
         )
     return store.split(max(0.1, 2 / people))
+
+
+def store_of(path: str, given: Path | None, option: str) -> FaceStore:
+    """The store that a run's card names, or the one that is given in its place by an option.
+
+    Raises:
+        StoreError: There is none.
+    """
+    try:
+        return FaceStore(given or Path(path))
+    except StoreError as error:
+        if given:
+            raise
+        raise StoreError(f"{path}: the run's store is not there; say where it is now by --{option}") from error
 
 
 def check_apart(fakes: FaceStore, store: FaceStore, faces: Sequence[int] | None) -> None:

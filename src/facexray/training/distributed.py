@@ -9,6 +9,10 @@ from lightning.fabric import Fabric
 from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.distributed.nn import functional as distributed
+from torch.nn import functional
+
+EPSILON = 1e-5
+"""Of `batch_norm`, beside the variance."""
 
 
 def sync_batch_norms(net: nn.Module, fabric: Fabric) -> None:
@@ -45,12 +49,24 @@ def _sum(values: Tensor) -> Tensor:
     return cast(Tensor, distributed.all_reduce(values))  # type: ignore[no-untyped-call]
 
 
-def _normalise(norm: Any, x: Tensor) -> Tensor:
-    values = x.float()
+def standardise(x: Tensor) -> Tensor:
+    """Bring each channel of (N, C, H, W) to mean 0 and deviation 1 over the batches of all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return functional.batch_norm(x, None, None, training=True)
+    centred, _, variance, _ = _moments(x)
+    return centred * (variance + EPSILON).rsqrt()[:, None, None]
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """(N, C, H, W) about its channels' means; these means, the variances, and of how many values they are."""
     count = values.numel() // values.shape[1] * torch.distributed.get_world_size()
     mean = _sum(values.sum((0, 2, 3))) / count
     centred = values - mean[:, None, None]
-    variance = _sum(centred.square().sum((0, 2, 3))) / count
+    return centred, mean, _sum(centred.square().sum((0, 2, 3))) / count, count
+
+
+def _normalise(norm: Any, x: Tensor) -> Tensor:
+    centred, mean, variance, count = _moments(x.float())
     with torch.no_grad():
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * count / (count - 1), norm.momentum)

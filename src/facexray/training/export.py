@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -23,14 +22,18 @@ from facexray.images import write_bytes
 from facexray.metrics.classification import METRICS, ap
 from facexray.metrics.summary import summary
 from facexray.provenance import provenance
-from facexray.runtime.model import CONVENTION, METADATA_KEY, Prediction, XrayModel
+from facexray.runtime.card import ANCESTRY, METADATA_KEY, write_card
+from facexray.runtime.model import CONVENTION, Prediction, XrayModel
 from facexray.runtime.weights import model_path
 from facexray.training.calibration import calibrate, fit_calibration
 from facexray.training.card import card_text, validation_auc
-from facexray.training.checkpoint import load_mean, load_model, save_model
+from facexray.training.checkpoint import load_mean, save_model
 from facexray.training.network import FaceXrayNet
 from facexray.training.thresholds import raised_by_reals, thresholds_by_validation, thresholds_of
 from facexray.training.validation import Sets, validation_sets_of
+
+if TYPE_CHECKING:
+    from facexray.training.quantize import Quantisation
 
 TOLERANCE = 1e-3
 """Largest difference of scores and X-rays between torch and the exported file."""
@@ -63,8 +66,7 @@ def export_runs(
     """Export a run, or the mean of several, or an export anew; see `facexray.training.command.export`."""
     net, card = load_mean(runs)
     exported = len(runs) == 1 and "thresholds" in card
-    said = card if exported else {"licence": LICENCE}
-    photographs = photographs or said.get("photographs")
+    photographs = photographs or (card["photographs"] if exported else None)
     if photographs is None:
         raise SettingsError("photographs: say whose the model learned from and was validated on, for its card")
     if exported:
@@ -72,13 +74,13 @@ def export_runs(
         found = {"thresholds": thresholds_by_validation(card)}
     else:
         data, model, found = _measured(net, card, runs[0], out.stem, val_store)
-    learned = ("settings", "data", "pretrained", "teacher", "averaged_with")
+    learned = ("settings", "data", *ANCESTRY)
     card = {
         **card,
         **{part: without_folders(card[part]) for part in learned if part in card},
         "name": out.stem,
         "photographs": photographs,
-        "licence": licence or said["licence"],
+        "licence": licence or licence_of(card),
         **found,
         **raised_by_reals(found["thresholds"], model, reals),
         "exported": without_folders(provenance("export", {"runs": list(runs), "out": out})),
@@ -89,6 +91,17 @@ def export_runs(
     write_bytes(out.with_suffix(".md"), card_text(card, data).encode())
     write_bytes(out, data)  # last: where it stands, the others do too
     return card
+
+
+def licence_of(card: dict[str, Any]) -> str:
+    """The licence of a model's weights, or else of those that they came from, or else ours."""
+    if "licence" in card:
+        return str(card["licence"])
+    begun = [card["pretrained"]] if card.get("pretrained") else []
+    found = {licence_of(other) for other in (*begun, *card.get("averaged_with", []))}
+    if len(found) > 1:
+        raise SettingsError(f"licence: the model came from weights under {', '.join(sorted(found))}; say which is its")
+    return found.pop() if found else LICENCE
 
 
 def _exported(name: Path, card: dict[str, Any]) -> tuple[bytes, XrayModel]:
@@ -130,24 +143,21 @@ def _check_mean(first: Path, alone: float, mean: float) -> None:
         )
 
 
-def int8_copy(run: Path, exported: Path, val_store: Path | None, store: Path | None, reals: Path | None) -> Path:
+def int8_copy(exported: Path, made_with: Quantisation, reals: Path | None) -> Path:
     """Write the int8 copy of an exported run beside it; see `facexray.training.command.export`."""
-    from facexray.training.quantize import calibration_views, check_drop, quantize
+    from facexray.training.quantize import check_drop, quantize
 
-    out = exported.with_suffix(".int8.onnx")
-    own_card, data = load_model(run)[1], exported.read_bytes()
+    out, data = exported.with_suffix(".int8.onnx"), exported.read_bytes()
     card = XrayModel(data, exported.name).card
-    views = calibration_views(own_card, store)
-    quantised = quantize(data, views)
+    quantised = quantize(data, made_with.views)
     draft = XrayModel(_with_card(quantised, card), out.name)
-    sets, people = validation_sets_of(own_card, val_store)
-    found = _judged(sets, people, _predictions(draft, sets))
+    found = _judged(made_with.sets, made_with.people, _predictions(draft, made_with.sets))
     print(f"int8: {check_drop(card['validation'], found['validation'], exported)}")
     own = {
         "name": out.stem,
         **found,
         **raised_by_reals(found["thresholds"], draft, reals),
-        "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(views)},
+        "quantised": {"from_sha256": hashlib.sha256(data).hexdigest(), "calibration_views": len(made_with.views)},
     }
     write_bytes(out, _with_card(quantised, {**card, **own}))
     return out
@@ -224,7 +234,7 @@ def _opset(data: bytes) -> int:
 def _with_card(data: bytes, card: dict[str, Any]) -> bytes:
     """Put the card into the file, and take out the exporter's notes, which hold this machine's paths."""
     model = onnx.load_model_from_string(data)
-    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card, ensure_ascii=False)})
+    onnx.helper.set_model_props(model, {METADATA_KEY: write_card(card)})
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         del part.metadata_props[:]
         part.doc_string = ""

@@ -47,6 +47,8 @@ def launch(optim: OptimConfig, run: RunConfig) -> Fabric:
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         asked = f"accelerator {run.accelerator}, devices {run.devices}, nodes {run.nodes}, precision {run.precision}"
         raise SettingsError(f"run: {asked}: Lightning cannot set this up here: {error}") from error
+    if run.precision == "16-mixed" and fabric.device.type == "cpu":
+        raise SettingsError("run.precision: 16-mixed needs a GPU; on a CPU say bf16-mixed, or 32-true")
     fabric.launch()
     _check_processes(fabric.world_size)
     optim.check_divides(fabric.world_size)

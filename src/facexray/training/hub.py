@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from safetensors import SafetensorError, safe_open
 
 from facexray.errors import ModelError, SettingsError
-from facexray.runtime.model import METADATA_KEY, XrayModel
+from facexray.runtime.card import METADATA_KEY, read_card
+from facexray.runtime.model import XrayModel
 
 TAGS = ["face-x-ray", "deepfake-detection", "face-forgery-detection", "onnx", "safetensors"]
 
@@ -46,7 +46,7 @@ def _checked_card(model: Path, weights: Path, text: Path) -> dict[str, Any]:
     card: Any = None
     try:
         with safe_open(weights, "np") as stored:
-            card = json.loads((stored.metadata() or {})[METADATA_KEY])
+            card = read_card((stored.metadata() or {})[METADATA_KEY])
         of_one_export = card == loaded.card and loaded.sha256 in text.read_text(encoding="utf-8")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ModelError(

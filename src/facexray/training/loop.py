@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 
-from facexray.errors import ModelError
+from facexray.errors import ModelError, SettingsError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
@@ -52,8 +54,12 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     keep_memory()
     fabric = launch(optim, run)
     faces, val_faces = (None, None) if val_store else hold_out(store)
+    state = _last_state(out, fabric)
     torch.manual_seed(settings.seed)
-    net, predecessor = begin(settings.network)
+    if state:  # what it began from may be gone by now, or have become another
+        net, predecessor = begin(replace(settings.network, pretrained=None))[0], state["about"].get("pretrained")
+    else:
+        net, predecessor = begin(settings.network)
     net.to(memory_format=torch.channels_last)
     sync_batch_norms(net, fabric)
     about = provenance("train", vars(settings))
@@ -95,8 +101,8 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
         progress=Progress(),
         log=None,
     )
-    if (out / "last.ckpt").exists():
-        _resume(training)
+    if state:
+        _resume(training, state)
     FacePool.of(val_store or store, val_faces)  # every process learns of a bad store, not the first alone
     first_alone(fabric, lambda: _prepare_to_tell(training, val_store or store, val_faces))
     return training
@@ -109,10 +115,17 @@ def _prepare_to_tell(training: Training, val_store: FaceStore, val_faces: list[i
     write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
 
 
-def _resume(training: Training) -> None:
-    path = training.out / "last.ckpt"
-    state = load_checkpoint(path)
-    _check_resumable(path, state["about"], training.about)
+def _last_state(out: Path, fabric: Fabric) -> dict[str, Any] | None:
+    """The run's last checkpoint, if it has one, which then every process must see."""
+    path = out / "last.ckpt"
+    there, decide = path.exists(), fabric.strategy.reduce_boolean_decision
+    if decide(there, all=False) != decide(there, all=True):
+        raise SettingsError(f"{path}: some processes see it and some do not; give all machines one OUT that they share")
+    return load_checkpoint(path) if there else None
+
+
+def _resume(training: Training, state: dict[str, Any]) -> None:
+    _check_resumable(training.out / "last.ckpt", state["about"], training.about)
     training.pupil.load_state_dict(state["net"])
     training.optimizer.load_state_dict(state["optimizer"])
     if training.average:
@@ -126,8 +139,8 @@ def _resume(training: Training) -> None:
 
 def _check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Where and how often the loop runs may change between sessions; what it computes may not."""
-    before, now = (_computed(about) for about in (old, new))
-    changed = [name for name in now if plain(before[name]) != plain(now[name])]
+    before, now = (_computed(plain(about)) for about in (old, new))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if changed:
         raise ModelError(
             f"{path}: was made with another {', '.join(changed)}; give the same to go on, or another folder to begin "
@@ -138,9 +151,10 @@ def _check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> No
 def _computed(about: dict[str, Any]) -> dict[str, Any]:
     """What decides the numbers of a run, by the names that errors give it."""
     settings, data = dict(about["settings"]), about["data"]
-    run = settings.pop("run")
+    run, seed = settings.pop("run"), settings.pop("seed")
     return {
-        **settings,
+        **{f"{group}.{name}": value for group, named in settings.items() for name, value in named.items()},
+        "seed": seed,
         "run.validation_pairs": run["validation_pairs"],
         "store": data["faces_sha256"],
         "val_store": data["validation_faces_sha256"],

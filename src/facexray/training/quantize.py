@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from facexray.blending.config import BlendConfig
 from facexray.errors import ModelError
-from facexray.faces.store import FaceStore
-from facexray.training.datasets import BlendedPairs, hold_out
+from facexray.training.checkpoint import load_model
+from facexray.training.datasets import BlendedPairs, hold_out, store_of
+from facexray.training.validation import Sets, validation_sets_of
 
 LARGEST_DROP = 0.005
 """Of the AUC on any validation set, above which the copy is refused."""
@@ -34,11 +36,28 @@ def calibration_views(card: dict[str, Any], store: Path | None) -> list[NDArray[
         StoreError: The store is missing.
     """
     data = card["data"]
-    faces = FaceStore(store or Path(data["store"]))
+    faces = store_of(data["store"], store, "calibration")
     trained_on = hold_out(faces)[0] if data["validation_store"] == data["store"] else None
     pairs = BlendedPairs(BlendConfig.from_dict(card["settings"]["blending"]), faces, trained_on, CALIBRATION_SEED)
     images = [sample.image for number in range(CALIBRATION_PAIRS) for sample in pairs[number]]
     return [image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255) for image in images]
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What an int8 copy is made with, beside the network."""
+
+    views: list[NDArray[np.float32]]
+    """Views (1, 3, 256, 256) whose activations set the ranges of the integers."""
+    sets: Sets
+    people: dict[str, str]
+    """Who is on the faces of these validation sets, by their ids."""
+
+    @classmethod
+    def of(cls, run: Path, val_store: Path | None, store: Path | None) -> Quantisation:
+        """That of a run, whose stores may have moved; see `facexray.training.command.export`."""
+        card = load_model(run)[1]
+        return cls(calibration_views(card, store), *validation_sets_of(card, val_store))
 
 
 def quantize(model: bytes, views: list[NDArray[np.float32]]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from facexray.blending.config import BlendConfig
+from facexray.errors import SettingsError
 from facexray.training.config import DataConfig, NetworkConfig, OptimConfig, RunConfig
 from facexray.training.datasets import BlendedPairs, Pair
 from facexray.training.log import Log
@@ -27,6 +28,15 @@ class Settings:
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the seed; the others check themselves.
+
+        Raises:
+            SettingsError: It is below 0, or takes more than 63 bits.
+        """
+        if not 0 <= self.seed < 1 << 63:
+            raise SettingsError(f"seed must be in [0, 2^63), got {self.seed}")
 
 
 @dataclass

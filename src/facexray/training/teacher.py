@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from facexray.errors import ModelError
 from facexray.training.checkpoint import load_model, origin
+from facexray.training.distributed import standardise
 from facexray.training.network import FaceXrayNet, FaceXrayOutput
 
 
@@ -34,7 +35,7 @@ class Teacher:
     @torch.no_grad()
     def features(self, views: Tensor) -> list[Tensor]:
         """Its feature maps of views (N, 3, 256, 256), each channel (N, H, W) of mean 0 and deviation 1."""
-        return [functional.batch_norm(f.float(), None, None, training=True) for f in self.net(views).features]
+        return [standardise(f.float()) for f in self.net(views).features]
 
 
 class Pupil(nn.Module):

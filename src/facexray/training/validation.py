@@ -22,7 +22,7 @@ from facexray.faces.store import FaceStore
 from facexray.images import write_image
 from facexray.metrics.classification import auc
 from facexray.training.config import OptimConfig, RunConfig
-from facexray.training.datasets import BlendedPairs, Pair, collate, faces_sha256, hold_out
+from facexray.training.datasets import BlendedPairs, Pair, collate, faces_sha256, hold_out, store_of
 from facexray.training.losses import face_xray_loss
 from facexray.training.network import pool_xray
 
@@ -67,7 +67,7 @@ def validation_sets_of(card: dict[str, Any], val_store: Path | None) -> tuple[Se
         ModelError: It holds other faces than those.
     """
     settings, data = card["settings"], card["data"]
-    store, faces = FaceStore(val_store or Path(data["validation_store"])), None
+    store, faces = store_of(data["validation_store"], val_store, "val_store"), None
     # The same name may be that of one store, a part of it held out, or of two stores in different folders.
     if data["validation_store"] == data["store"] and faces_sha256(store, None) != data["validation_faces_sha256"]:
         faces = hold_out(store)[1]
