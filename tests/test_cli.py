@@ -1,4 +1,5 @@
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 import facexray
 from facexray.cli import COMMANDS, build_parser, main, split_command
+from facexray.images import read_image, write_image
 
 
 def test_help_is_the_table_of_contents(capsys):
@@ -96,6 +98,15 @@ def test_the_way_from_photographs_to_a_verdict(portraits, tmp_path, capsys):
     status = main(["detect", photos[0], "--json"])
     verdict = json.loads(capsys.readouterr().out)["verdict"]
     assert status == {"real": 0, "fake": 3, "cannot tell": 4}[verdict]
+
+
+def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(portraits, tmp_path, monkeypatch):
+    write_image(tmp_path / "人.png", read_image(portraits["hopper"]))
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["detect", str(tmp_path / "人.png")]) in (0, 3, 4)
+    terminal.flush()
+    assert b"\\u4eba.png" in terminal.buffer.getvalue()
 
 
 def test_an_unreadable_file_shows_in_the_exit_status(portraits, tmp_path, capsys):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from facexray.detection.sampling import sample_video
 from facexray.errors import MediaError
 from facexray.images import encode_image, printable, read_image, read_video, sha256_of, write_bytes, write_image
 from facexray.media import VIDEO_SUFFIXES
@@ -142,6 +143,31 @@ def test_exif_orientation_is_undone(tmp_path, orientation):
     image, expected = read_image(path), UPRIGHT[orientation](stored)
     assert image.shape == expected.shape
     assert np.abs(image.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0" + bytes(64), b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0MM"])
+def test_a_photograph_whose_exif_is_damaged_is_read_as_it_lies(tmp_path, exif):
+    stored = np.kron(np.arange(6).reshape(2, 3) * 50, np.ones((16, 16)))[..., None].repeat(3, 2).astype(np.uint8)
+    image = read_image(save(tmp_path / "scrubbed.jpg", Image.fromarray(stored), exif=exif, quality=95))
+    assert np.abs(image.astype(int) - stored).max() <= 3
+
+
+def test_a_photograph_with_others_behind_it_is_read(tmp_path):
+    """As phones keep depth and previews."""
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in (RED, (0, 0, 255)))
+    image = read_image(save(tmp_path / "phone.jpg", red, format="MPO", save_all=True, append_images=[blue]))
+    assert np.abs(image.astype(int) - RED).max() <= 3
+
+
+def test_postscript_under_a_photographs_name_starts_no_program(tmp_path, monkeypatch):
+    def ghostscript(*args, **options):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", ghostscript)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(MediaError, match=r"photo\.jpg: not a photograph, whatever its name says"):
+        read_image(path)
 
 
 # Writing
@@ -349,6 +375,33 @@ def test_cut_video_with_its_index_in_front_gives_its_readable_frames_first(make_
         seen.extend(frame.index for frame in frames)
     assert 5 <= len(seen) < 24
     assert seen == list(range(len(seen)))
+
+
+def test_a_stream_that_begins_late_costs_nothing(encode_video, tmp_path, monkeypatch):
+    """When all is read, PyAV looks for it among the streams that were there at the start."""
+
+    class Late:
+        def __init__(self, container):
+            self.container = container
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *fault):
+            self.container.close()
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def demux(self, *streams):
+            yield from self.container.demux(*streams)
+            raise IndexError("tuple index out of range")
+
+    opened = av.open
+    path = encode_video(tmp_path / "film.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5)
+    monkeypatch.setattr(av, "open", lambda *args, **options: Late(opened(*args, **options)))
+    assert [frame.index for frame in read_video(path, stride=1)] == [0, 1, 2, 3, 4]
+    assert len(list(sample_video(path, None))) == 5
 
 
 def test_title_in_another_encoding_is_no_reason_to_refuse_a_video(encode_video, tmp_path):

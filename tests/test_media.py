@@ -1,6 +1,7 @@
 """Which files are photographs and videos, and the walk to them."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,24 @@ def test_forbidden_folder_is_reported(tree, monkeypatch):
 
     monkeypatch.setattr("os.walk", walk)
     assert find_sources([tree]).unreadable == [(tree, "folder cannot be read (Permission denied)")]
+
+
+def test_a_folder_that_lists_what_it_does_not_open_is_walked_on(tree, monkeypatch):
+    """Of mode r--: its files have names, and no more can be said of them."""
+    stat, lstat = os.stat, os.lstat
+
+    def forbid(function):
+        def forbidden(path, *args, **options):
+            if Path(os.fsdecode(path)).parent == tree and Path(os.fsdecode(path)).name == "sub":
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(path, *args, **options)
+
+        return forbidden
+
+    whole = find_sources([tree])
+    monkeypatch.setattr("os.stat", forbid(stat))
+    monkeypatch.setattr("os.lstat", forbid(lstat))
+    assert find_sources([tree]).files == whole.files
 
 
 def test_video_is_told_by_the_name():

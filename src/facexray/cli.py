@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -80,6 +81,8 @@ facexray COMMAND --help tells more. [train] needs: pip install 'facexray[train]'
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; its exit status: 0 done, 1 an error that is told, 2 a wrong call, 3 and 4 verdicts."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can show every name
     if not words or words[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]

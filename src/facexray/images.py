@@ -11,10 +11,12 @@ import hashlib
 import io
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -31,6 +33,8 @@ VIDEO_FORMATS = (
     "bink,smk,gif,apng,ivf,yuv4mpegpipe,mjpeg,h261,h263,h264,hevc,vvc,av1,obu,m4v,vc1,jpeg_pipe,png_pipe,webp_pipe"
 )
 """FFmpeg's names of what is opened as a video: no playlist, which would open other files, and no text."""
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Pillow's names of what is opened as a photograph: nothing that starts a program, as PostScript does, and no video."""
 MAX_FRAME_PIXELS = 1 << 26
 """Pixels of a video's frame, more than which are refused before decoding (8192 × 8192)."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -59,8 +63,8 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
     if not data:
         raise MediaError(f"{name}: the file is empty (0 bytes); get it again from its source")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+            return _to_rgb(_turned(image))
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name}: refused before decoding: {error}; scale the image down first") from error
     except UnidentifiedImageError as error:
@@ -70,6 +74,15 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
             f"{name}: not a readable photograph ({error or type(error).__name__}); it is cut off or damaged, "
             "get it again from its source"
         ) from error
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """Upright by its EXIF; as it lies where its pixels are whole and its EXIF is not."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, LookupError, TypeError, OSError, struct.error):
+        return image
 
 
 def _to_rgb(image: Image.Image) -> RGB:
@@ -143,7 +156,7 @@ def sha256_of(path: Path) -> str:
         raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-UNFORESEEN = (cv2.error, MemoryError, ValueError, ArithmeticError)
+UNFORESEEN = (cv2.error, MemoryError, ValueError, ArithmeticError, LookupError)
 """What a hostile file may still bring about behind the checks: it costs that file, never the run."""
 
 
@@ -233,14 +246,21 @@ def _count_frames(path: Path) -> int:
     """Count the frames that are there, without decoding them: what a header declares may be missing, or a lie."""
     count = 0
     with open_video(path) as container, suppress(av.FFmpegError):
-        for packet in container.demux(container.streams.video[0]):
+        for packet in packets_of(container, container.streams.video[0]):
             count += packet.size > 0
     return count
 
 
+def packets_of(container: av.container.InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
+    """The packets of some streams, or of all, to the file's end."""
+    with suppress(IndexError):  # once all are read, PyAV looks for streams that began later among those at the start
+        yield from container.demux(*streams)
+
+
 def _decode_wanted(container: av.container.InputContainer, wanted: set[int]) -> Iterator[Frame]:
     """Decode and yield the frames of `wanted`, striking each off."""
-    for index, frame in enumerate(container.decode(video=0)):
+    frames = (f for packet in packets_of(container, container.streams.video[0]) for f in packet.decode())
+    for index, frame in enumerate(frames):
         if index in wanted:
             wanted.discard(index)
             yield Frame(upright(frame), index, float(frame.time or 0.0))

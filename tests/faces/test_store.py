@@ -135,8 +135,11 @@ def test_names_that_are_not_utf8_can_be_kept(tmp_path):
         writer.add(Face(**{**vars(face), "source": name, "id": name, "video": name, "identity": name}), crop)
         writer.add_error(name, "sha of b", "no face found")
         writer.end_source("sha of a")
-    assert len(FaceStore(tmp_path / "s")) == 1
     assert StoreWriter(tmp_path / "s", {}).read_errors()[0]["source"] == name
+    with StoreWriter(tmp_path / "s", {}) as writer:  # the same command again
+        writer.identify("sha of a", name)
+    store = FaceStore(tmp_path / "s")
+    assert (len(store), store.column("identity")) == (1, store.column("source"))
 
 
 # Faults

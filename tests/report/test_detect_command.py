@@ -8,10 +8,11 @@ import pytest
 from facexray.detection.detector import Detector
 from facexray.detection.result import Result
 from facexray.detection.verdict import WORTH
-from facexray.errors import SettingsError
+from facexray.errors import MediaError, SettingsError
 from facexray.images import read_image, read_video, write_image
 from facexray.report import annotate
 from facexray.report.command import detect, exit_status
+from facexray.report.detections import PAGE_FILES, written_into
 
 
 @pytest.fixture
@@ -115,6 +116,65 @@ def test_a_second_run_judges_the_same_files_and_leaves_nothing_of_the_first(port
         "00000_astronaut_xray.jpg",
         "00000_mine.jpg",
     ]
+
+
+def test_what_a_killed_run_wrote_is_not_judged_as_the_users(portraits, copy_of):
+    """Its last line cut off, and the pictures of the file in hand without a line."""
+    folder = copy_of(portraits["hopper"], portraits["astronaut"])
+    first = detect([folder], folder)
+    lines = folder / "results.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-30])
+    again = detect([folder], folder)
+    lines.write_bytes(b"")
+    for path in (folder / "pictures").glob("00001_*"):
+        path.unlink()  # the first file was in hand
+    for results in (again, detect([folder], folder)):
+        assert [result.to_dict() for result in results] == [result.to_dict() for result in first]
+
+
+def test_lines_of_others_make_nothing_ours(portraits, copy_of):
+    folder = copy_of(portraits["hopper"])
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "00000_mine.jpg").write_bytes(portraits["astronaut"].read_bytes())
+    for text in ("[1, 2]\n", "not of us", '{"source": "mine"'):
+        (folder / "results.jsonl").write_text(text)
+        assert len(detect([folder])) == 2
+        assert written_into(folder) == {folder / name for name in PAGE_FILES}
+
+
+def test_the_page_is_there_though_nobody_reads_the_table(portraits, tmp_path, monkeypatch):
+    def closed(*args, **options):
+        raise SystemExit(1)  # what rich makes of a pipe whose reader has gone
+
+    monkeypatch.setattr("facexray.report.command._print_table", closed)
+    with pytest.raises(SystemExit):
+        detect([portraits["hopper"]], tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_full_disk_leaves_the_verdicts_on_the_terminal(portraits, tmp_path, monkeypatch, capsys):
+    def full(path, image):
+        if "astronaut" in path.name:
+            raise MediaError(f"{path}: the image cannot be written (no space left on device)")
+        write_image(path, image)
+
+    monkeypatch.setattr("facexray.report.detections.write_image", full)
+    with pytest.raises(SettingsError, match="no space left on device"):
+        detect([portraits["hopper"], portraits["astronaut"]], tmp_path / "out")
+    printed = capsys.readouterr()
+    assert "hopper" in printed.out
+    assert "stopped: 1 files were not judged" in printed.err
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_pictures_that_need_too_much_memory_cost_themselves_alone(portraits, tmp_path, monkeypatch):
+    def overlay(frame):
+        raise MemoryError
+
+    monkeypatch.setattr("facexray.report.detections.overlay_frame", overlay)
+    (result,) = detect([portraits["hopper"]], tmp_path / "out")
+    assert result.error is None
+    assert "no pictures: they need more memory" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_name_cannot_forge_the_table(portraits, tmp_path, capsys):

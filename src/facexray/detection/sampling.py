@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facexray.errors import MediaError
-from facexray.images import Frame, open_video, upright, video_stream
+from facexray.images import Frame, open_video, packets_of, upright, video_stream
 
 CAMERA_S = 10.0
 """For how long a camera is looked through."""
@@ -127,7 +127,7 @@ def sample_video(path: Path, fps: float | None) -> Iterator[Frame]:
             frame_s = float(1 / (stream.average_rate or Fraction(25)))
             declared, clock = stream.frames, Clock(frame_s)
             end = _End(container, declared)
-            for packet in container.demux():
+            for packet in packets_of(container):
                 end.pass_by(packet)
                 if packet.stream.index != stream.index:
                     continue

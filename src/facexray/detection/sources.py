@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from facexray.detection.sampling import sample_camera, sample_video
 from facexray.errors import MediaError
-from facexray.images import RGB, Frame, decode_image, printable, read_image, sha256_of
+from facexray.images import IMAGE_FORMATS, RGB, Frame, decode_image, printable, read_image, sha256_of
 from facexray.media import IMAGE_SUFFIXES, is_video
 
 Kind = Literal["image", "video"]
@@ -60,7 +60,7 @@ def kind_of(file: str | Path) -> Kind:
         return "image"
     try:
         if Path(file).is_file():  # of a pipe, no reading has an end
-            Image.open(file).close()
+            Image.open(file, formats=IMAGE_FORMATS).close()
     except UnidentifiedImageError:
         return "video"
     except Exception:  # one that cannot be reached, or a photograph of which Pillow knows the kind and no more

@@ -144,7 +144,7 @@ class StoreWriter:
     def identify(self, sha256: str, identity: str | None) -> None:
         """Say who is on a source that the store knows already; None leaves what is known of it."""
         if identity is not None:
-            self._identities[sha256] = identity
+            self._identities[sha256] = _storable(identity)
 
     def _write_identities(self) -> None:
         hashes, before = (self._table.column(name).to_pylist() for name in ("sha256", "identity"))

@@ -18,7 +18,7 @@ from facexray.detection.sampling import AHEAD_S, Clock
 from facexray.detection.tracking import max_gap_s
 from facexray.detection.verdict import Verdict
 from facexray.errors import MediaError
-from facexray.images import RGB, UNFORESEEN, open_video, upright, video_stream
+from facexray.images import RGB, UNFORESEEN, open_video, packets_of, upright, video_stream
 from facexray.report.heatmap import COLOURS, draw_box
 
 MP4_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
@@ -72,7 +72,7 @@ def _write(
     sounds = {stream.index: _Sound(copy, stream, clock) for stream in kept}
     drawn: _Pictures | None = None
     gap_s = max_gap_s(result.duration_s / max(1, result.frames - 1))
-    for packet in container.demux(video, *kept):
+    for packet in packets_of(container, video, *kept):
         if packet.stream.index in sounds:
             sounds[packet.stream.index].add(packet)
             if drawn:

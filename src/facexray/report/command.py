@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
@@ -88,22 +89,25 @@ def detect(
             results.append(result.without_pictures())
             if json:
                 print(dumps(result.to_dict(), ensure_ascii=False), flush=True)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError, SettingsError):
         left = len(sources.files) + len(sources.unreadable) - len(results)
-        _tell(results, json, report, "; ".join(filter(None, [f"stopped: {left} files were not judged", note])))
+        with suppress(OSError, SettingsError):  # of the same disk or terminal; what went wrong first is told
+            _tell(results, json, report, "; ".join(filter(None, [f"stopped: {left} files were not judged", note])))
         raise
     _tell(results, json, report, note)
     return results
 
 
 def _tell(results: list[Result], json: bool, report: DetectionReport | None, note: str) -> None:
-    """The table, what was left out, and the page."""
-    if not json:
-        _print_table(results)
-    if note:
-        print(f"facexray detect: {note}", file=sys.stderr)
-    if report:
-        report.finish(note)
+    """The page, the table, and what was left out."""
+    try:
+        if report:
+            report.finish(note)
+    finally:
+        if not json:
+            _print_table(results)
+        if note:
+            print(f"facexray detect: {note}", file=sys.stderr)
 
 
 def exit_status(results: Sequence[Result]) -> int:

@@ -10,6 +10,7 @@ from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from facexray.detection.result import FaceResult, FrameResult, Result
@@ -33,6 +34,8 @@ FILES_SHOWN = 200
 PAGE_FILES = ("report.html", "about.json", "results.jsonl")
 ENDINGS = (".jpg", "_xray.jpg", "_beside.jpg", "_annotated.mp4", "_annotated.mkv")
 """Of a result's pictures and annotated copy."""
+LINE_BEGINS = '{"schema": '
+"""How a line of results.jsonl begins."""
 TIMELINE = "Each frame's score as a dot, their running median as a line; shaded where that is above the threshold."
 """What stands under a timeline."""
 
@@ -59,13 +62,16 @@ def written_into(out: Path) -> set[Path]:
     folder = Path(os.path.realpath(out))
     written = {folder / name for name in PAGE_FILES}
     try:
-        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+        *lines, torn = (folder / "results.jsonl").read_text(encoding="utf-8", errors="replace").split("\n")
         sources = [str(loads(line)["source"]) for line in lines]
     except (OSError, ValueError, LookupError, TypeError):  # nothing there, or nothing of ours
         return written
+    if not sources and not torn.startswith(LINE_BEGINS[: len(torn)]):
+        return written
     pictures = Path(os.path.realpath(folder / "pictures"))
     names = (picture_name(number, source) for number, source in enumerate(sources))
-    return written | {pictures / (name + ending) for name in names for ending in ENDINGS}
+    in_hand = {path for end in ENDINGS for path in pictures.glob(f"{len(sources):05d}_*{end}")}  # when it was stopped
+    return written | in_hand | {pictures / (name + ending) for name in names for ending in ENDINGS}
 
 
 class DetectionReport:
@@ -98,9 +104,12 @@ class DetectionReport:
 
     def add(self, result: Result, copy: Path | None = None) -> None:
         """Write a result's line and pictures, and keep its card; `copy` is its annotated video."""
-        pictures = self._write_pictures(result) if result.frame else []
-        score = suspicion(result)
-        lines = [why(result)]
+        score, lines = suspicion(result), [why(result)]
+        try:
+            pictures = self._write_pictures(result) if result.frame else []
+        except (MemoryError, cv2.error):
+            pictures = []
+            lines.append("no pictures: they need more memory than there is")
         if copy:
             lines.append(f"annotated copy: {copy.relative_to(self._out).as_posix()}")
         if result.sha256:
