@@ -48,7 +48,8 @@ def find_sources(paths: Sequence[str | Path] | str | Path) -> Sources:
             continue
         walked = {os.path.realpath(path): path}
         for folder, subfolders, names in os.walk(path, onerror=note, followlinks=True):
-            ways = sorted((Path(folder, name) for name in subfolders), key=lambda way: (os.path.islink(way), way.name))  # noqa: PTH114  # likewise
+            ways = [Path(folder, name) for name in sorted(subfolders)]
+            ways.sort(key=os.path.islink)  # that of pathlib raises here, too
             first = {way: walked.setdefault(os.path.realpath(way), way) for way in ways}
             subfolders[:] = [way.name for way in ways if first[way] is way]
             repeated += [(way, one) for way, one in first.items() if one is not way]
