@@ -11,7 +11,7 @@ from facexray.blending.config import BlendConfig
 from facexray.blending.generate import render
 from facexray.errors import SettingsError, StoreError
 from facexray.training.config import DataConfig
-from facexray.training.datasets import BlendedPairs, PairSampler, check_apart, collate, training_loader
+from facexray.training.datasets import BlendedPairs, PairSampler, check_apart, collate, stamp, training_loader
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,17 @@ def test_pairs_are_drawn_from_the_faces_given(store):
     recipes = [pairs[index][1].recipe for index in range(8)]
     assert {recipe.background for recipe in recipes} <= names
     assert {recipe.foreground for recipe in recipes} <= names
+
+
+def test_a_stamp_tells_other_groupings_and_not_other_names(store, monkeypatch):
+    whole, part = stamp(store, None), stamp(store, [0, 1, 3])
+    assert whole["faces"] == 6 and part["faces"] == 3
+    assert whole["faces_sha256"] != part["faces_sha256"] and whole["people_sha256"] != part["people_sha256"]
+    renamed = ["somebody" if person == store.people[0] else person for person in store.people]
+    monkeypatch.setattr(store, "people", renamed)
+    assert stamp(store, None) == whole
+    monkeypatch.setattr(store, "people", ["one"] * 6)
+    assert stamp(store, None) == {**whole, "people_sha256": stamp(store, None)["people_sha256"]} != whole
 
 
 def test_one_person_is_too_few(store):

@@ -18,6 +18,7 @@ from facexray.blending.recipe import Recipe
 from facexray.errors import ModelError, SettingsError, StoreError
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
+from facexray.runtime.card import read_card
 from facexray.training import loop
 from facexray.training.checkpoint import STATE, load_checkpoint, load_model, save_checkpoint, save_model
 from facexray.training.command import train
@@ -117,8 +118,10 @@ def test_goes_on_though_what_it_began_from_has_become_another(tiny_run, tiny, tm
     train(out=run, resume="auto", **settings)
     shutil.rmtree(first)
     train(out=run, resume="auto", **settings)
-    about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    written = (run / "run.json").read_text(encoding="utf-8")
+    about = read_card(written)
     assert about["resumed_at"] == 6
+    assert json.loads(written)["ancestors"] == [about["pretrained"]], "each stands there once"
     assert about["pretrained"]["commit"] == card["commit"]
 
 
@@ -178,6 +181,8 @@ def test_does_not_go_on_with_other_settings(changed, named, tiny_run, tiny, tmp_
     [
         ("store", {"data": {"faces_sha256": "of another store"}}),
         ("val_store", {"data": {"validation_faces_sha256": "of another store"}}),
+        ("grouping of the store's faces into people", {"data": {"people_sha256": "of other people"}}),
+        ("grouping of the val_store's faces into people", {"data": {"validation_people_sha256": "of other people"}}),
         ("data.fakes", {"data": {"given_fakes_sha256": "of fakes"}}),
         ("optim.teacher", {"teacher": {"iteration": 7}}),
         ("run.validation_pairs", {"settings": {"run": {"validation_pairs": 9}}}),

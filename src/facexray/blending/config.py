@@ -64,7 +64,7 @@ class BlendConfig:
     mode: Choice = field(default_factory=lambda: {"bi": 1.0, "sbi": 1.0})
     """bi: the nearest other face (the paper); sbi: the face onto itself (Shiohara & Yamasaki 2022); i2g: any other."""
     real_prob: float = 0.5
-    """Share of samples that stay real."""
+    """Share of samples that stay real, of `blend`; training's batches hold as many reals as fakes."""
     candidates: int = 1000
     """Size of the random subset of which bi takes the nearest face."""
     align: Choice = "similarity"

@@ -11,7 +11,7 @@ ANCESTRY = ("pretrained", "teacher", "averaged_with")
 """Where a card holds those of other models: what its weights began from, who taught them, whose mean they are."""
 
 
-def write_card(card: dict[str, Any]) -> str:
+def write_card(card: dict[str, Any], indent: int | None = None) -> str:
     """The card as JSON; an ancestor's card becomes its number in the list `ancestors`, each after its own ancestors."""
     ancestors: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
@@ -24,7 +24,8 @@ def write_card(card: dict[str, Any]) -> str:
         return number
 
     written = {**card, **_each(card, number_of)}
-    return json.dumps({**written, "ancestors": ancestors} if ancestors else written, ensure_ascii=False)
+    whole = {**written, "ancestors": ancestors} if ancestors else written
+    return json.dumps(whole, ensure_ascii=False, indent=indent)
 
 
 def read_card(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from facexray.errors import ModelError
 from facexray.images import write_bytes
+from facexray.provenance import plain
 from facexray.runtime.card import ANCESTRY, METADATA_KEY, read_card, write_card
 from facexray.runtime.weights import model_path, shipped_name
 from facexray.training.calibration import Calibration, uncalibrate
@@ -57,6 +58,38 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if missing:
         raise ModelError(f"{path}: not a checkpoint that can be resumed (it lacks {', '.join(sorted(missing))})")
     return state
+
+
+def check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Where and how often the loop runs may change between sessions; what it computes may not.
+
+    Raises:
+        ModelError: It has changed; names what.
+    """
+    before, now = (_computed(plain(about)) for about in (old, new))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        raise ModelError(
+            f"{path}: was made with another {', '.join(changed)}; give the same to go on, or another folder to begin "
+            "anew (a store that has grown is another one)"
+        )
+
+
+def _computed(about: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of a run, by the names that errors give it."""
+    settings, data = dict(about["settings"]), about["data"]
+    run, seed = settings.pop("run"), settings.pop("seed")
+    return {
+        **{f"{group}.{name}": value for group, named in settings.items() for name, value in named.items()},
+        "seed": seed,
+        "run.validation_pairs": run["validation_pairs"],
+        "store": data["faces_sha256"],
+        "val_store": data["validation_faces_sha256"],
+        "grouping of the store's faces into people": data["people_sha256"],
+        "grouping of the val_store's faces into people": data["validation_people_sha256"],
+        "data.fakes": data.get("given_fakes_sha256"),
+        "optim.teacher": about.get("teacher"),
+    }
 
 
 def save_model(path: Path, net: FaceXrayNet, card: dict[str, Any]) -> None:

@@ -72,6 +72,18 @@ def faces_sha256(store: FaceStore, indices: Sequence[int] | None) -> str:
     return hashlib.sha256("\n".join(chosen).encode()).hexdigest()
 
 
+def stamp(store: FaceStore, indices: Sequence[int] | None) -> dict[str, Any]:
+    """What of a store decides the samples: how many faces, or of those at `indices`, which, and who is who."""
+    chosen = range(len(store)) if indices is None else indices
+    numbers: dict[str, int] = {}  # what people are called is of no consequence
+    people = [numbers.setdefault(store.people[index], len(numbers)) for index in chosen]
+    return {
+        "faces": len(chosen),
+        "faces_sha256": faces_sha256(store, indices),
+        "people_sha256": hashlib.sha256(str(people).encode()).hexdigest(),
+    }
+
+
 def hold_out(store: FaceStore) -> tuple[list[int], list[int]]:
     """Split a store's faces, by their indices, for training and validation: a tenth of the people, but at least 2.
 

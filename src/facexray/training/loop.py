@@ -17,15 +17,16 @@ from facexray.errors import ModelError, SettingsError
 from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.images import write_bytes
-from facexray.provenance import plain, provenance
-from facexray.training.checkpoint import begin, load_checkpoint, save_checkpoint, save_model
+from facexray.provenance import provenance
+from facexray.runtime.card import write_card
+from facexray.training.checkpoint import begin, check_resumable, load_checkpoint, save_checkpoint, save_model
 from facexray.training.datasets import (
     Batch,
     BlendedPairs,
     PairSampler,
     check_apart,
-    faces_sha256,
     hold_out,
+    stamp,
     training_loader,
 )
 from facexray.training.device_loader import planned_loader
@@ -65,19 +66,17 @@ def setup(out: Path, store: FaceStore, val_store: FaceStore | None, settings: Se
     about = provenance("train", vars(settings))
     about["data"] = {
         "store": str(store.path),
-        "faces": len(store) if faces is None else len(faces),
-        "faces_sha256": faces_sha256(store, faces),
+        **stamp(store, faces),
         "validation_store": str((val_store or store).path),
-        "validation_faces": len(val_store) if val_store else len(val_faces or []),
-        "validation_faces_sha256": faces_sha256(val_store or store, val_faces),
+        **{f"validation_{name}": value for name, value in stamp(val_store or store, val_faces).items()},
     }
     if predecessor:
         about["pretrained"] = predecessor
     pairs = BlendedPairs(settings.blending, store, faces, settings.seed, settings.data)
     if pairs.fakes:
         check_apart(pairs.fakes, val_store or store, val_faces)
-        about["data"]["given_fakes"] = len(pairs.fakes)
-        about["data"]["given_fakes_sha256"] = faces_sha256(pairs.fakes, None)
+        given = stamp(pairs.fakes, None)
+        about["data"] |= {"given_fakes": given["faces"], "given_fakes_sha256": given["faces_sha256"]}
     teacher = Teacher(optim.teacher, fabric.device) if optim.teacher else None
     if teacher:
         about["teacher"] = teacher.about
@@ -112,7 +111,7 @@ def _prepare_to_tell(training: Training, val_store: FaceStore, val_faces: list[i
     out, settings = training.out, training.settings
     training.validation = validation_sets(settings.blending, val_store, val_faces, settings.run.validation_pairs)
     training.log = Log(out, settings.optim, settings.run, training.progress.iteration)
-    write_bytes(out / "run.json", json.dumps(training.about, indent=2, ensure_ascii=False).encode())
+    write_bytes(out / "run.json", write_card(training.about, indent=2).encode())
 
 
 def _last_state(out: Path, fabric: Fabric) -> dict[str, Any] | None:
@@ -125,7 +124,7 @@ def _last_state(out: Path, fabric: Fabric) -> dict[str, Any] | None:
 
 
 def _resume(training: Training, state: dict[str, Any]) -> None:
-    _check_resumable(training.out / "last.ckpt", state["about"], training.about)
+    check_resumable(training.out / "last.ckpt", state["about"], training.about)
     training.pupil.load_state_dict(state["net"])
     training.optimizer.load_state_dict(state["optimizer"])
     if training.average:
@@ -135,32 +134,6 @@ def _resume(training: Training, state: dict[str, Any]) -> None:
     torch.set_rng_state(state["rng"])
     training.progress = Progress(**state["progress"])
     training.about["resumed_at"] = training.progress.iteration
-
-
-def _check_resumable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Where and how often the loop runs may change between sessions; what it computes may not."""
-    before, now = (_computed(plain(about)) for about in (old, new))
-    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if changed:
-        raise ModelError(
-            f"{path}: was made with another {', '.join(changed)}; give the same to go on, or another folder to begin "
-            "anew (a store that has grown is another one)"
-        )
-
-
-def _computed(about: dict[str, Any]) -> dict[str, Any]:
-    """What decides the numbers of a run, by the names that errors give it."""
-    settings, data = dict(about["settings"]), about["data"]
-    run, seed = settings.pop("run"), settings.pop("seed")
-    return {
-        **{f"{group}.{name}": value for group, named in settings.items() for name, value in named.items()},
-        "seed": seed,
-        "run.validation_pairs": run["validation_pairs"],
-        "store": data["faces_sha256"],
-        "val_store": data["validation_faces_sha256"],
-        "data.fakes": data.get("given_fakes_sha256"),
-        "optim.teacher": about.get("teacher"),
-    }
 
 
 def fit(training: Training) -> None:
