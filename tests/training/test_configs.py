@@ -122,7 +122,7 @@ def test_run_refuses_a_bad_setting_by_its_name(settings, named):
         RunConfig(**settings)
 
 
-@pytest.mark.parametrize("name", ["people.txt", "staff.txt", "community.txt", "reals.txt"])
+@pytest.mark.parametrize("name", ["people.txt", "staff.txt", "community.txt", "contributors.txt", "reals.txt"])
 def test_every_listed_photograph_s_repository_is_told_with_its_commit_and_licence(name):
     header, *rows = [line.split("\t") for line in (ROOT / "configs/sources.tsv").read_text("utf-8").splitlines()]
     assert header == ["repository", "commit", "licence", "list"]
@@ -136,7 +136,8 @@ def test_every_listed_photograph_s_repository_is_told_with_its_commit_and_licenc
 
 
 def test_no_photograph_both_teaches_and_chooses_the_threshold():
-    taught, chosen = (
-        set((ROOT / "configs" / name).read_text("utf-8").splitlines()) for name in ("community.txt", "reals.txt")
+    community, contributors, chosen = (
+        set((ROOT / "configs" / name).read_text("utf-8").splitlines())
+        for name in ("community.txt", "contributors.txt", "reals.txt")
     )
-    assert not taught & chosen
+    assert not (community | contributors) & chosen
