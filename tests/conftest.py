@@ -19,6 +19,9 @@ from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
 from facexray.images import read_image
 
+FAST_START = {"movflags": "+faststart"}
+"""What puts an MP4's index in front, where a cut leaves it whole."""
+
 
 @pytest.fixture(scope="session")
 def portraits():
@@ -59,11 +62,13 @@ def store(portraits, tmp_path_factory):
 def encode_video():
     """A function that encodes frames (H, W, 3) as H.264."""
 
-    def encode(path, frames, rate=24, options=None, rotation=None, title=None):
+    def encode(path, frames, rate=24, options=None, rotation=None, title=None, group=250):
         with av.open(str(path), "w", options=options or {}) as container:
             if title:
                 container.metadata["title"] = title
-            stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "18"})
+            stream = container.add_stream(
+                "libx264", rate=rate, options={"preset": "ultrafast", "crf": "18", "g": str(group)}
+            )
             stream.height, stream.width = frames[0].shape[:2]
             stream.pix_fmt = "yuv420p"
             if rotation is not None:
@@ -90,6 +95,21 @@ def make_video(encode_video):
         return encode_video(path, [frame(i / max(1, frames - 1)) for i in range(frames)], **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trimmed_video(encode_video, tmp_path_factory):
+    """As phones trim: 50 frames of grey levels 0, 5, …, 245, of which the edit list shows 0.6 s from the 26th on."""
+    frames = [np.full((64, 64, 3), 5 * number, np.uint8) for number in range(50)]
+    path = encode_video(tmp_path_factory.mktemp("trimmed") / "trimmed.mp4", frames, 25, FAST_START, group=10)
+    data = bytearray(path.read_bytes())
+    media_header, edits = data.index(b"mdhd"), data.index(b"elst")
+    (units_per_s,) = struct.unpack_from(">I", data, media_header + 16)
+    count, _, start = struct.unpack_from(">III", data, edits + 8)
+    assert count == 1 and start == 0
+    struct.pack_into(">II", data, edits + 12, 600, units_per_s)  # in thousandths of a second; in the track's units
+    path.write_bytes(data)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -377,6 +377,19 @@ def test_cut_video_with_its_index_in_front_gives_its_readable_frames_first(make_
     assert seen == list(range(len(seen)))
 
 
+def test_a_trimmed_video_is_not_cut_off(trimmed_video):
+    frames = list(read_video(trimmed_video, frames=5))
+    assert [frame.index for frame in frames] == [1, 4, 7, 10, 13]
+    assert [round(float(frame.image.mean()) / 5) for frame in frames] == [26, 29, 32, 35, 38]
+
+
+def test_a_trimmed_video_that_ends_early_is_cut_off(trimmed_video, tmp_path):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(trimmed_video.read_bytes()[:-100])
+    with pytest.raises(MediaError, match=r"cut\.mp4: cut off: [1-9] of 50 frames are missing"):
+        list(read_video(path))
+
+
 def test_a_stream_that_begins_late_costs_nothing(encode_video, tmp_path, monkeypatch):
     """When all is read, PyAV looks for it among the streams that were there at the start."""
 

@@ -196,8 +196,7 @@ def read_video(path: Path, frames: int | None = 32, stride: int | None = None) -
             except av.FFmpegError:  # half a frame at the end, which some decoders conceal
                 if total >= stream.frames:
                     raise
-            if total < stream.frames:
-                raise MediaError(f"{path}: cut off: {stream.frames - total} of {stream.frames} frames are missing")
+            check_whole(path, total, stream.frames)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
@@ -210,12 +209,34 @@ def evenly(count: int, frames: int, stride: int | None) -> list[int]:
     return sorted({int((i + 0.5) * count / frames) for i in range(frames)})
 
 
-def open_video(path: Path) -> av.container.InputContainer:
+def check_whole(path: Path, there: int, declared: int) -> None:
+    """See to it that a video holds the frames that its header declares, shown or trimmed away by its edit list.
+
+    Args:
+        path: The video.
+        there: How many of them were read.
+        declared: How many frames there are by its header; 0 where it does not say.
+
+    Raises:
+        MediaError: Some are missing.
+    """
+    if there < declared:
+        missing = declared - _count_frames(path, trimmed=False)
+        if missing > 0:
+            raise MediaError(f"{path}: cut off: {missing} of {declared} frames are missing")
+
+
+def open_video(path: Path, trimmed: bool = True) -> av.container.InputContainer:
     """Open a video; titles in other encodings than UTF-8 are no reason to refuse it.
 
     The path is made absolute, so that FFmpeg takes no name for one of its protocols.
+
+    Args:
+        path: The video.
+        trimmed: Whether what an MP4's edit list leaves out stays out.
     """
-    return av.open(str(path.absolute()), metadata_errors="replace", options={"format_whitelist": VIDEO_FORMATS})
+    options = {"format_whitelist": VIDEO_FORMATS} | ({} if trimmed else {"ignore_editlist": "1"})
+    return av.open(str(path.absolute()), metadata_errors="replace", options=options)
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -242,12 +263,12 @@ def upright(frame: av.VideoFrame) -> RGB:
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90)))
 
 
-def _count_frames(path: Path) -> int:
-    """Count the frames that are there, without decoding them: what a header declares may be missing, or a lie."""
+def _count_frames(path: Path, trimmed: bool = True) -> int:
+    """Count the frames that there are to show, without decoding: what a header declares may be missing, or a lie."""
     count = 0
-    with open_video(path) as container, suppress(av.FFmpegError):
+    with open_video(path, trimmed) as container, suppress(av.FFmpegError):
         for packet in packets_of(container, container.streams.video[0]):
-            count += packet.size > 0
+            count += packet.size > 0 and not (trimmed and packet.is_discard)
     return count
 
 

@@ -175,6 +175,13 @@ def test_a_file_that_ends_early_is_told_whatever_its_container(encode_with_sound
     assert 40 < len(got) < 80, "what is there is looked at"
 
 
+def test_a_trimmed_video_is_whole_and_counted_from_its_first_frame_shown(trimmed_video):
+    frames = list(sample_video(trimmed_video, None))
+    assert [frame.index for frame in frames] == list(range(15))
+    assert [round(float(frame.image.mean()) / 5) for frame in frames] == list(range(25, 40))
+    assert [frame.time_s for frame in frames] == pytest.approx([0.04 * number for number in range(15)])
+
+
 @pytest.mark.parametrize("sound_s", [2.0, 8.0])
 def test_sound_of_another_length_is_no_cut(encode_with_sound, sound_s):
     assert len(list(sample_video(encode_with_sound("a.mkv", sound_s=sound_s), None))) == 100

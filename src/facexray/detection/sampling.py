@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facexray.errors import MediaError
-from facexray.images import Frame, open_video, packets_of, upright, video_stream
+from facexray.images import Frame, check_whole, open_video, packets_of, upright, video_stream
 
 CAMERA_S = 10.0
 """For how long a camera is looked through."""
@@ -96,7 +96,7 @@ class _Positions:
 
     def add(self, packet: av.Packet[Any]) -> None:
         """A packet is about to be decoded, or skipped."""
-        if packet.pts is not None:
+        if packet.pts is not None and not packet.is_discard:  # of a trimmed video, decoded for the sake of others
             self._coming.add(packet.pts)
 
     def of(self, frame: av.VideoFrame) -> int:
@@ -150,18 +150,17 @@ def sample_video(path: Path, fps: float | None) -> Iterator[Frame]:
                     time_s = clock.tell(frame.time)
                     if sampler.wants(time_s):
                         yield Frame(upright(frame), index, time_s)
+        _check_frames(path, positions.next, packets, declared, damaged)
+        end.check(path)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise MediaError(f"{path}: not a readable video ({reason}); it is cut off, damaged or no video") from error
-    _check_whole(path, positions.next, packets, declared, damaged)
-    end.check(path)
 
 
-def _check_whole(path: Path, frames: int, packets: int, declared: int, damaged: int) -> None:
+def _check_frames(path: Path, frames: int, packets: int, declared: int, damaged: int) -> None:
     if not frames:
         raise MediaError(f"{path}: holds no frames; it may be cut off")
-    if packets < declared:
-        raise MediaError(f"{path}: cut off: {declared - packets} of {declared} frames are missing")
+    check_whole(path, packets, declared)
     if damaged:
         raise MediaError(f"{path}: damaged: {damaged} of {packets} packets cannot be decoded")
 
