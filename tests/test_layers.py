@@ -12,6 +12,7 @@ import facexray
 ROOT = Path(facexray.__file__).parent
 LAYERS = [
     "errors",
+    "locks",
     "provenance",
     "workers",
     "media",

@@ -149,6 +149,8 @@ def test_the_command_prints_json(good, bad, tmp_path, capsys):
         (lambda run: run.results["data"].update(compression="c40"), "compression is 'c23' and 'c40'"),
         (lambda run: run.results["data"].update(protocol="celeb-df-v2"), r"protocol is 'ff\+\+' and 'celeb-df-v2'"),
         (lambda run: run.results["data"].update(set_sha256="7a9e"), "set_sha256 is None and '7a9e'"),
+        (lambda run: run.results.update(settings={"faces": "largest"}), "--faces is None and 'largest'"),
+        (lambda run: run.results.update(settings={"min_face": 96}), "--min_face is None and 96"),
         (
             lambda run: [row.update(dataset="other") for row in run.rows],
             r"no video in common: they are of FF\+\+ and other",

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from facexray.blending.command import blend
 from facexray.blending.writers import read_blended
-from facexray.errors import ModelError, SettingsError, StoreError
+from facexray.errors import MediaError, ModelError, SettingsError, StoreError
 from facexray.evaluation.cache import NAME, Cache
 from facexray.evaluation.clock import Clock
 from facexray.evaluation.command import _csv_line, evaluate
@@ -131,6 +131,22 @@ def test_again_with_other_numbers_it_decodes_nothing(evaluated, labelled, monkey
     assert rows_of(out) == before
 
 
+def test_cases_that_cannot_be_seen_again_are_left_out_of_the_report(evaluated, labelled, tmp_path, monkeypatch):
+    """Their drive is gone, or another version of OpenCV finds no face there any more."""
+    out = shutil.copytree(evaluated[1], tmp_path / "out")
+    evaluate(MODEL, labelled, out, settings=SHORT)
+    before = (out / "report.html").stat().st_size
+    monkeypatch.setattr("facexray.faces.detector.FaceDetector.detect", lambda *_: [])
+    monkeypatch.setattr("facexray.evaluation.video_sources.read_video", lost)
+    evaluate(MODEL, labelled, out, settings=SHORT)
+    assert rows_of(out) == rows_of(evaluated[1])
+    assert 0 < (out / "report.html").stat().st_size < before / 2
+
+
+def lost(path, *_):
+    raise MediaError(f"{path}: cannot be read (Input/output error)")
+
+
 def start(data, out):
     code = "import sys; from facexray.cli import main; sys.exit(main())"
     words = ["evaluate", MODEL, str(data), "--out", str(out), "--frames", "3"]
@@ -200,6 +216,15 @@ def test_the_compression_that_was_found_is_said(asked, said, tmp_path):
     with Cache(tmp_path / "out", "model") as cache:
         opened = open_data(data, None, EvaluateConfig(protocol="ff++", compression=asked), cache, Clock())
     assert opened.facts["compression"] == said
+
+
+@pytest.mark.parametrize(("column", "cell", "split"), [("", "", None), (",split", ",test", "test")])
+def test_the_split_that_was_found_is_said(column, cell, split, tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "list.csv").write_text(f"file,label{column}\na.png,0{cell}\n../{tmp_path.name}/a.png,1{cell}\n")
+    with Cache(tmp_path / "out", "model") as cache:
+        opened = open_data(tmp_path / "list.csv", None, EvaluateConfig(), cache, Clock())
+    assert opened.facts["split"] == split
 
 
 def test_a_line_of_scores_holds_any_name():

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from facexray.errors import StoreError
@@ -13,9 +12,10 @@ from facexray.evaluation.faceless import read_faceless
 from facexray.evaluation.manifest import Item, Manifest
 from facexray.evaluation.sources import Source
 from facexray.evaluation.store_sources import StoreReader, labelled_store
+from facexray.faces.prepare import prepare
 from facexray.faces.store import FaceStore
 from facexray.faces.store_writer import StoreWriter
-from facexray.images import write_image
+from facexray.images import read_image, write_image
 
 
 @pytest.fixture
@@ -45,8 +45,6 @@ def sources_of(store, items, out):
 def test_an_edited_list_does_not_find_the_places_of_the_old_one(make_store, tmp_path):
     """A face's frame is its picture's place among those that the list names for the video."""
     paths = [tmp_path / f"{name}.png" for name in ("blank", "face")]
-    for path in paths:
-        write_image(path, np.zeros((8, 8, 3), np.uint8))
     store = make_store(paths[1:])
 
     def identity(*files):
@@ -64,6 +62,37 @@ def test_an_edited_list_does_not_find_the_places_of_the_old_one(make_store, tmp_
 
 NO_FACE, SMALL = "no face found", "face smaller than 48 px"
 PROFILE, UNREADABLE = "face without plausible landmarks (a profile, or covered)", "not a photograph, whatever"
+
+
+def test_a_file_that_replaced_another_has_its_own_faces_alone(portraits, tmp_path):
+    """A cut-off video, fetched again: the store then holds both, under one path."""
+    photo, store = tmp_path / "real.png", tmp_path / "store"
+    item = Item("d", "real", "v", 0, (photo,))
+    seen = []
+    for name in ("hopper", "astronaut"):
+        write_image(photo, read_image(portraits[name]))
+        prepare([photo], store)
+        (source,) = sources_of(FaceStore(store), [item], tmp_path / name)
+        seen.append(source.identity["ids"])
+    assert len(FaceStore(store)) == 2
+    assert [len(ids) for ids in seen] == [1, 1] and seen[0] != seen[1]
+    photo.unlink()
+    (source,) = sources_of(FaceStore(store), [item], tmp_path / "gone")
+    assert source.identity["ids"] == seen[1], "the last that was there"
+
+
+def test_a_like_named_file_of_another_folder_is_not_in_the_store(portraits, tmp_path, monkeypatch):
+    for folder, name in (("first", "hopper"), ("second", "astronaut")):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "v.png", read_image(portraits[name]))
+    monkeypatch.chdir(tmp_path / "first")
+    prepare([Path("v.png")], tmp_path / "store")
+    monkeypatch.chdir(tmp_path / "second")
+    item = Item("d", "real", "v", 0, (Path("v.png"),))
+    assert sources_of(FaceStore(tmp_path / "store"), [item], tmp_path / "out") == [(item, "not in the store")]
+    with Cache(tmp_path / "own", "model") as cache:
+        reader = StoreReader(FaceStore(tmp_path / "store"), cache, Clock(), 48, own=True)
+        assert isinstance(next(reader.sources(Manifest([item]), [])), Source), "its own source is the store's"
 
 
 @pytest.mark.parametrize(
@@ -126,9 +155,10 @@ def test_the_outermost_pair_of_folders_labels_as_in_a_folder_of_ones_own(make_st
     assert [(item.label, item.method) for item in manifest.items] == expected
 
 
-def test_a_fake_of_a_method_called_real_is_refused(make_store):
-    with pytest.raises(StoreError, match=r"/d/fake/real/b\.png is a fake of a method called real"):
-        labelled_store(make_store(["/d/real/a.png", "/d/fake/real/b.png"]))
+@pytest.mark.parametrize("method", ["real", "overall"])
+def test_a_fake_of_a_method_called_real_or_as_all_together_is_refused(method, make_store):
+    with pytest.raises(StoreError, match=rf"/d/fake/{method}/b\.png is a fake of a method called {method}"):
+        labelled_store(make_store(["/d/real/a.png", f"/d/fake/{method}/b.png"]))
 
 
 def test_sources_in_no_such_folder_are_refused(make_store):

@@ -20,11 +20,7 @@ from typing import IO, Any
 
 from facexray.errors import MediaError, SettingsError, StoreError
 from facexray.images import printable, sha256_of
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows has no advisory locks of this kind
-    fcntl = None  # type: ignore[assignment]
+from facexray.locks import hold
 
 NAME = "cache.jsonl"
 LOCK = ".lock"
@@ -169,12 +165,9 @@ class Cache:
 
 
 def _lock(out: Path) -> IO[bytes]:
-    """Hold a folder for one run; the system lets go of it even when the process is killed."""
+    """Hold a folder for one run."""
     file = (out / LOCK).open("wb")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise StoreError(f"{out}: another facexray evaluate is writing here; wait for it to end") from error
+    if not hold(file):
+        file.close()
+        raise StoreError(f"{out}: another facexray evaluate is writing here; wait for it to end")
     return file

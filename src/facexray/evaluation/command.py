@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facexray.blending.blend import face_xray
-from facexray.errors import StoreError
+from facexray.errors import FaceXrayError, StoreError
 from facexray.evaluation.cache import Cache
 from facexray.evaluation.cases import Case, choose_cases
 from facexray.evaluation.clock import Clock
@@ -32,7 +33,7 @@ from facexray.evaluation.scored import SCORES, ScoredFace
 from facexray.evaluation.scoring import Scored, Scorer
 from facexray.evaluation.sources import Source
 from facexray.evaluation.terminal import print_results
-from facexray.images import printable, write_bytes
+from facexray.images import UNFORESEEN, printable, write_bytes
 from facexray.provenance import provenance
 from facexray.runtime.model import XrayModel
 
@@ -151,11 +152,18 @@ def _about(made: dict[str, Any], clock: Clock) -> dict[str, Any]:
 
 
 def _cases(model: XrayModel, rows: Sequence[ScoredFace], sources: dict[str, Source]) -> list[Case]:
-    """The faces that the report shows, looked at once more: views and X-rays are not kept while scoring."""
+    """The faces that the report shows, looked at once more: views and X-rays are not kept while scoring.
+
+    One that cannot be seen again, since its file is gone by now, is left out.
+    """
     cases = []
     for row in choose_cases(rows):
-        looks = (look for look in sources[row.file].looks() if look.index == row.frame)
-        view = next(view for look in looks for view in look.views if view.face == row.face)
+        view = None
+        with suppress(FaceXrayError, OSError, *UNFORESEEN):
+            looks = (look for look in sources[row.file].looks() if look.index == row.frame)
+            view = next((view for look in looks for view in look.views if view.face == row.face), None)
+        if view is None:
+            continue
         image = view.patch.view()
         title = f"{row.method}/{row.video}, frame {row.frame}"
         truth = None if view.mask is None else face_xray(view.mask)

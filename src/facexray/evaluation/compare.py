@@ -23,6 +23,8 @@ Video = tuple[str, str, str]
 LEVELS = {"frame_level": "frames", "video_level": "videos"}
 SAME = ("protocol", "split", "compression", "set_sha256")
 """What results.json says of the data, and two evaluations must share; the last is known of blended sets alone."""
+COUNTING = ("faces", "min_face")
+"""The settings that decide which faces stand in scores.csv."""
 BLENDED = "blended set"
 """The data set's name in place of a blended set's folder: the same set may lie in another one."""
 NAMED = 5
@@ -127,9 +129,14 @@ def _check(a: _Run, b: _Run) -> tuple[list[Video], dict[str, list[Video]]]:
     """The videos that both scored, and those that one did.
 
     Raises:
-        SettingsError: They are not of the same data.
+        SettingsError: They are not of the same data, or did not let the same faces count.
     """
     sides = f"{a.path} and {b.path}"
+    for option in COUNTING:
+        values = [run.results.get("settings", {}).get(option) for run in (a, b)]
+        if values[0] != values[1]:
+            raise SettingsError(f"{sides} count other faces: --{option} is {values[0]!r} and {values[1]!r}; evaluate "
+                                "both with the same")  # fmt: skip
     for name in SAME:
         if a.results["data"].get(name) != b.results["data"].get(name):
             values = " and ".join(repr(run.results["data"].get(name)) for run in (a, b))

@@ -70,13 +70,13 @@ def open_data(data: Path, store: Path | None, config: EvaluateConfig, cache: Cac
         crops = FaceStore(data)
         manifest = labelled_store(crops)
         facts = _facts("store", "face store", len(manifest.items))
-        return _of(manifest, facts, StoreReader(crops, cache, clock, config.min_face).sources)
+        return _of(manifest, facts, StoreReader(crops, cache, clock, config.min_face, own=True).sources)
     manifest = read_manifest(data, config.protocol, config.split, config.compression)
     name = config.protocol if config.protocol != "auto" else "csv" if data.is_file() else "folder"
     protocol = PROTOCOLS[name]
     facts = _facts(name, protocol.title, sum(len(item.files) for item in manifest.items))
-    compression = next((item.compression for item in manifest.items if item.compression), None)
-    facts |= {"split": config.split if protocol.splits else None, "compression": compression}
+    for part in ("split", "compression"):
+        facts[part] = next((getattr(item, part) for item in manifest.items if getattr(item, part)), None)
     facts["items"] = len(manifest.items)
     if store:
         return _of(manifest, facts, StoreReader(FaceStore(store), cache, clock, config.min_face).sources)

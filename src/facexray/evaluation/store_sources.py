@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from facexray.evaluation.robustness import Patch
 from facexray.evaluation.sources import Look, Source, View, usable
 from facexray.faces.store import FaceStore
 from facexray.images import printable
+from facexray.metrics.summary import OVERALL
 
 HELD = 1000
 """Crops after which the shards that they came from are let go: about 300 MB."""
@@ -33,16 +35,23 @@ class StoreReader:
     cache: Cache
     clock: Clock
     min_face: int
+    own: bool = False
+    """Whether the items are the store's own sources, so that their paths say which faces are theirs."""
     _read: int = field(default=0, init=False)
 
     @cached_property
     def _faces(self) -> dict[str, list[int]]:
-        """The faces of each file, by its resolved path and by its SHA-256."""
+        """The faces of each file, by its SHA-256."""
         faces: dict[str, list[int]] = defaultdict(list)
-        for column, name_of in (("source", _resolved), ("sha256", str)):
-            for index, value in enumerate(self.store.column(column)):
-                faces[name_of(value)].append(index)
+        for index, sha256 in enumerate(self.store.column("sha256")):
+            faces[sha256].append(index)
         return faces
+
+    @cached_property
+    def _last_at(self) -> dict[str, str]:
+        """Of the last file with faces at each path, resolved, the SHA-256: another may have been there before."""
+        sources = map(_resolved, self.store.column("source"))
+        return dict(zip(sources, self.store.column("sha256"), strict=True))
 
     @cached_property
     def _faceless(self) -> dict[str, Faceless]:
@@ -78,15 +87,16 @@ class StoreReader:
         return Source(item, identity, lambda: self._looks(rows, item), self.cache.get(identity, steps))
 
     def _of(self, path: Path) -> list[int] | Faceless:
-        """The faces of a file, or why it gave none; an empty list where the store does not know it."""
-        try:
-            for name_of in (_resolved, self.cache.sha256):
-                name = name_of(path)
-                if found := self._faces.get(name) or self._faceless.get(name):
-                    return found
-        except (MediaError, OSError):  # the file itself need not be there any more
-            pass
-        return []
+        """The faces of a file, or why it gave none; an empty list where the store does not know it.
+
+        A file is known by its bytes: at its path another may have been. By its path where it is not there any more.
+        """
+        with suppress(MediaError, OSError):
+            if not self.own:
+                sha256 = self.cache.sha256(path)
+                return self._faces.get(sha256) or self._faceless.get(sha256) or []
+        place = _resolved(path)
+        return self._faces.get(self._last_at.get(place, "")) or self._faceless.get(place) or []
 
     def _looks(self, rows: list[tuple[int, int]], item: Item) -> Iterator[Look]:
         self._read += len(rows)
@@ -129,7 +139,7 @@ def labelled_store(store: FaceStore) -> Manifest:
     """The manifest of a store whose sources lie in folders real/ and fake/, those without a face among them.
 
     Raises:
-        StoreError: A face's source lies in neither, or is a fake of a method called real.
+        StoreError: A face's source lies in neither, or is a fake of a method called real or overall.
     """
     by_sha256 = dict(zip(store.column("sha256"), store.column("source"), strict=True))
     sources, missing = list(by_sha256.values()), []
@@ -152,8 +162,8 @@ def labelled_store(store: FaceStore) -> Manifest:
             )
         label, rest = place
         method = "real" if label == 0 else rest[0] if len(rest) > 1 else "fake"
-        if label and method == "real":
-            raise StoreError(f"{store.path}: {source} is a fake of a method called real; rename its folder")
+        if label and method in ("real", OVERALL):
+            raise StoreError(f"{store.path}: {source} is a fake of a method called {method}; rename its folder")
         video = "/".join(rest) if met[place] == 1 else source
         items.append(Item(printable(store.path.resolve().name), method, video, label, (Path(source),)))
     return Manifest(items, missing)

@@ -17,11 +17,7 @@ from facexray.errors import StoreError
 from facexray.faces.crop import CROP_SIZE, FACE_MARGIN
 from facexray.faces.store import MASKS_KEY, SCHEMA, Face, FaceStore, shard_path
 from facexray.images import RGB, write_bytes
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows has no advisory locks of this kind
-    fcntl = None  # type: ignore[assignment]
+from facexray.locks import hold
 
 CONVENTION = {"crop_size_px": CROP_SIZE, "face_margin": FACE_MARGIN}
 SHARD_FACES = 256
@@ -215,15 +211,11 @@ def _to_hdf5(pixels: dict[str, list[NDArray[np.uint8]]]) -> bytes:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Hold a store for one writer; the system lets go of it even when the process is killed."""
+    """Hold a store for one writer."""
     file = (path / ".lock").open("wb")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(
-                f"{path}: another facexray prepare or identify is writing here; wait for it to end"
-            ) from error
+    if not hold(file):
+        file.close()
+        raise StoreError(f"{path}: another facexray prepare or identify is writing here; wait for it to end")
     return file
 
 

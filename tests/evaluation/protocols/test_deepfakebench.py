@@ -118,6 +118,7 @@ def test_of_several_compressions_one_must_be_named(listing):
         (lambda groups: groups["FF-DF"].pop("test"), "FF-DF → FF-DF has no split test, but train, val"),
         (lambda groups: groups["FF-DF"].update(test=[]), "FF-DF → FF-DF holds list"),
         (lambda groups: groups["FF-DF"].update(test={"label": "x", "frames": []}), "FF-DF → test → label is no video"),
+        (lambda groups: groups["FF-DF"]["test"].update(c23=["x"]), "FF-DF → test → c23 holds list"),
         (lambda groups: groups["FF-DF"]["test"]["c23"].update(x={"label": 1, "frames": []}), "test → x is no video"),
         (
             lambda groups: groups["FF-DF"]["test"]["c23"].update(x={"label": "web", "frames": []}),

@@ -123,6 +123,14 @@ def test_a_data_set_of_which_nothing_is_there_says_so(build):
         read_manifest(data, "celeb-df-v2")
 
 
+def test_a_method_called_as_all_together_is_refused_before_anything_is_scored(build):
+    data, _ = build("folder")
+    (data / "fake" / "overall").mkdir()
+    (data / "fake" / "overall" / "a.mp4").touch()
+    with pytest.raises(SettingsError, match=r"a\.mp4: its method is called overall"):
+        read_manifest(data, "folder")
+
+
 def test_a_folder_that_may_not_be_listed_is_an_error_of_ours(build, monkeypatch):
     data, _ = build("deeperforensics")
 

@@ -17,12 +17,8 @@ from facexray.blending.config import BlendConfig
 from facexray.blending.writers.formats import FORMATS
 from facexray.errors import SettingsError, StoreError
 from facexray.images import sha256_of, write_bytes
+from facexray.locks import hold
 from facexray.provenance import plain, provenance
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows has no advisory locks of this kind
-    fcntl = None  # type: ignore[assignment]
 
 NAME = "manifest.json"
 LOCK = ".lock"
@@ -157,12 +153,8 @@ def _samples_in(out: Path) -> bool:
 
 
 def _hold(lock: IO[bytes], out: Path) -> None:
-    """The system lets go of it even when the process is killed."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(f"{out}: another facexray blend is writing this set; wait for it to end") from error
+    if not hold(lock):
+        raise StoreError(f"{out}: another facexray blend is writing this set; wait for it to end")
 
 
 def _check_same(out: Path, recorded: dict[str, Any], about: dict[str, Any]) -> None:

@@ -85,7 +85,9 @@ def _videos(request: Request, content: dict[str, Any]) -> Iterator[tuple[str, st
                 has = ", ".join(splits) or "none"
                 raise SettingsError(f"{request.data}: {at} has no split {request.split}, but {has}; name one: --split")
             compression = _compression(request, _dict(request, videos, at), at)
-            for name, video in (videos[compression] if compression else videos).items():
+            if compression:
+                videos = _dict(request, videos[compression], f"{at} → {request.split} → {compression}")
+            for name, video in videos.items():
                 fields = video if isinstance(video, dict) else {}
                 if not isinstance(fields.get("label"), str) or not isinstance(fields.get("frames"), list):
                     raise SettingsError(

@@ -19,6 +19,7 @@ from facexray.evaluation.protocols.layout import COMPRESSION_NAMES, COMPRESSIONS
 from facexray.evaluation.protocols.pairs_of_folders import read_ffiw, read_uadfv
 from facexray.evaluation.protocols.table import read_csv
 from facexray.images import printable
+from facexray.metrics.summary import OVERALL
 
 FORENSICS = "https://github.com/ondyari/FaceForensics (its form gives the download script)"
 CELEB = "https://github.com/yuezunli/celeb-deepfakeforensics (its form)"
@@ -151,6 +152,9 @@ def _check_items(data: Path, protocol: Protocol, manifest: Manifest) -> None:
                             f"fake as {protocol.title}{first}")  # fmt: skip
     known: dict[tuple[str, str, str], Item] = {}
     for item in items:
+        if item.method == OVERALL:
+            raise SettingsError(f"{printable(item.files[0])}: its method is called {OVERALL}, as all of them together "
+                                "are; give it another name")  # fmt: skip
         other = known.setdefault(item.key, item)
         if other is not item:
             raise SettingsError(f"{printable(item.files[0])}: is the same video, {' / '.join(item.key)}, as "
