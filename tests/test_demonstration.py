@@ -65,6 +65,17 @@ def test_running_again_replaces_an_earlier_demo_with_the_same_scores(out):
     assert [item["score"] for item in json.loads((out / "results.json").read_text())["items"]] == before
 
 
+def test_a_demo_that_was_stopped_can_be_run_again(tmp_path, monkeypatch):
+    def stopped(path):
+        path.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facexray.demonstration.portrait_store", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            demo(tmp_path / "demo")
+
+
 @pytest.mark.parametrize("results", [None, "{}", "no JSON", '{"made_by": "facexray evaluate"}'])
 def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path, results):
     (tmp_path / "thesis.txt").write_text("mine")

@@ -115,6 +115,8 @@ def _clear(out: Path) -> None:
         raise SettingsError(f"{out}: is there already and is no earlier demo; name another folder with --out")
     for name in ("store", "pictures"):
         shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / "results.json", b'{"made_by": "facexray demo"}\n')  # of one that is stopped, too
 
 
 def _is_demo(out: Path) -> bool:

@@ -64,7 +64,9 @@ def decode_image(data: bytes, name: str = "image") -> RGB:
         raise MediaError(f"{name}: the file is empty (0 bytes); get it again from its source")
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            return _to_rgb(_turned(image))
+            return _to_rgb(_turned(image), name)
+    except MediaError:
+        raise
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name}: refused before decoding: {error}; scale the image down first") from error
     except UnidentifiedImageError as error:
@@ -85,14 +87,14 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_rgb(image: Image.Image) -> RGB:
+def _to_rgb(image: Image.Image, name: str) -> RGB:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
         grey = np.asarray(image).astype(np.float32)
         scale = 257.0 if image.mode.startswith("I;16") or grey.max(initial=0) > 255 else 1.0
         eight_bit = np.clip(np.rint(grey / scale), 0, 255).astype(np.uint8)
         return np.repeat(eight_bit[..., None], 3, axis=2)
     if image.mode == "F":
-        raise MediaError("floating-point pixels have no defined white; convert the image to 8 bits")
+        raise MediaError(f"{name}: floating-point pixels have no defined white; convert the image to 8 bits")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

@@ -407,6 +407,31 @@ def test_verify_finds_a_changed_recipe(copy_of_whole):
         blend(verify=out, samples=COUNT)
 
 
+def test_verify_finds_a_sample_of_another_number(copy_of_whole):
+    out = copy_of_whole("tree")
+    fakes = sorted((out / "fake").iterdir())
+    shutil.rmtree(fakes[1])
+    shutil.copytree(fakes[0], fakes[1])
+    with pytest.raises(StoreError, match=rf"sample {fakes[1].name}: its recipe is not the one that is drawn for"):
+        blend(verify=out, samples=COUNT)
+
+
+def test_verify_finds_an_xray_of_another_mask(copy_of_whole):
+    out = copy_of_whole("tree")
+    fake = next((out / "fake").iterdir())
+    shutil.copy(fake / "mask.png", fake / "xray.png")
+    with pytest.raises(StoreError, match=rf"1 of {COUNT} .*sample {fake.name}: its xray\.png is not"):
+        blend(verify=out, samples=COUNT)
+
+
+@pytest.mark.parametrize("name", ["blended.png", "mask.png", "xray.png", "foreground.png"])
+def test_a_file_of_a_fake_that_was_removed_is_made_again(store, whole, copy_of_whole, name):
+    out = copy_of_whole("tree")
+    next((out / "fake").iterdir()).joinpath(name).unlink()
+    blend(store.path, COUNT, out, format="tree", seed=SEED)
+    assert file_digests(out) == file_digests(whole["tree"])
+
+
 def test_verify_finds_a_changed_label(copy_of_whole):
     out = copy_of_whole("hdf5")
     with h5py.File(out / "blended.h5", "r+") as file:
@@ -428,6 +453,13 @@ def test_verify_says_what_may_have_made_the_difference(copy_of_whole):
 def test_the_contact_sheet_shows_fakes(store, tmp_path):
     blend(store.path, 3, tmp_path / "set", sheet=tmp_path / "sheet.png", blending=BlendConfig(real_prob=0))
     assert Image.open(tmp_path / "sheet.png").size == (5 * 164, 24 + 3 * 184)
+
+
+def test_a_sheet_may_lie_in_the_set_s_own_new_folder(store, tmp_path):
+    for _ in range(2):
+        blend(store.path, 3, tmp_path / "set", sheet=tmp_path / "set" / "sheet.png")
+    assert (tmp_path / "set" / "sheet.png").is_file()
+    assert len(list(read_blended(tmp_path / "set"))) == 3
 
 
 def test_a_sheet_has_a_limit(store, tmp_path, monkeypatch):

@@ -283,3 +283,10 @@ def test_a_config_is_fixed_and_a_changed_copy_is_checked_again():
         config.real_prob = 0.1
     with pytest.raises(SettingsError, match="real_prob"):
         replace(config, real_prob=3)
+
+
+def test_numbers_that_name_a_choice_are_names():
+    """YAML reads 420 as a number."""
+    assert BlendConfig(jpeg_subsampling={420: 1, 444: 2}) == BlendConfig(jpeg_subsampling={"420": 1, "444": 2})
+    with pytest.raises(SettingsError, match="hull: 7 is none of whole"):
+        BlendConfig(hull={7: 1})

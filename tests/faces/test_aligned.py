@@ -119,6 +119,39 @@ def test_bad_landmarks_json_is_refused_before_anything_is_written(aligned, tmp_p
     assert not (tmp_path / "s").exists()
 
 
+def test_a_data_set_of_ones_own_is_not_written_over(store, aligned, tmp_path):
+    mine = shutil.copytree(aligned, tmp_path / "mine")
+    (mine / "about.json").unlink()
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    with pytest.raises(SettingsError, match="mine: is not empty, and no earlier export"):
+        landmarks(store.path, mine)
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+
+def test_an_export_is_made_anew_in_its_own_folder(store, aligned, tmp_path, monkeypatch):
+    again = shutil.copytree(aligned, tmp_path / "again")
+    with monkeypatch.context() as patch:
+        patch.setattr("facexray.faces.aligned.write_image", lambda *_: exec("raise KeyboardInterrupt"))
+        with pytest.raises(KeyboardInterrupt):
+            landmarks(store.path, again)
+    assert not (again / "landmarks.json").exists(), "it would name what may be another export's"
+    assert landmarks(store.path, again) == len(store)
+    assert (again / "landmarks.json").read_bytes() == (aligned / "landmarks.json").read_bytes()
+
+
+def test_of_like_named_crops_the_one_beside_landmarks_json_is_meant(aligned, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(aligned, tmp_path / "root" / name)
+    picture = tmp_path / "root" / "b" / "000_0000.png"
+    write_image(picture, read_image(picture)[:, ::-1])
+    summary = prepare([tmp_path / "root"], tmp_path / "s", landmarks=tmp_path / "root" / "a" / "landmarks.json")
+    assert summary.faces == 6
+    assert {Path(source).parent.name for source in FaceStore(tmp_path / "s").column("source")} == {"a"}
+    assert ("000_0000.png", "one of 2 of its name, of which landmarks.json means the one beside it") in errors_of(
+        tmp_path / "s"
+    )
+
+
 def test_missing_store_and_unusable_folder_are_named(store, tmp_path):
     with pytest.raises(StoreError, match="nowhere: no face store here"):
         landmarks(tmp_path / "nowhere", tmp_path / "crops")

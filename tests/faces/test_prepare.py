@@ -224,7 +224,16 @@ def test_second_run_adds_nothing_and_redoes_nothing(hostile_copy, no_work):
     assert contents(out) == before
     assert summary.faces == 0
     assert summary.known == summary.sources
-    assert "in the store already" in str(summary)
+    assert "looked at by an earlier run already" in str(summary)
+
+
+def test_a_video_without_a_face_is_looked_at_again_at_other_frames(portraits, encode_video, tmp_path):
+    face = cv2.resize(read_image(portraits["hopper"])[:512], (256, 256))
+    encode_video(tmp_path / "late.mp4", [np.full_like(face, 120)] * 15 + [face] * 5)
+    out = tmp_path / "store"
+    assert prepare([tmp_path / "late.mp4"], out, frames=1).skipped == {"no face found": 1}
+    assert prepare([tmp_path / "late.mp4"], out, frames=1).known == 1
+    assert prepare([tmp_path / "late.mp4"], out, frames=8).faces == 2
 
 
 def test_new_file_is_added_on_the_third_run(hostile_copy, portraits, tmp_path):

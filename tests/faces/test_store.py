@@ -2,9 +2,11 @@ import errno
 import json
 import os
 import pickle
+from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from facexray.errors import StoreError
@@ -205,6 +207,24 @@ def test_interrupted_source_leaves_nothing_and_the_others_whole(tmp_path, small_
     check(write(tmp_path / "s", {"c": 5}), {"a": 1, "b": 1, "c": 5})
 
 
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_interrupted_while_the_faces_are_entered_none_is_entered_twice(trouble, tmp_path, small_shards, monkeypatch):
+    write_table, calls = pq.write_table, []
+
+    def interrupted(*arguments):
+        write_table(*arguments)
+        calls.append(1)
+        if len(calls) == 3:
+            raise trouble
+
+    monkeypatch.setattr(writer_module.pq, "write_table", interrupted)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        write(tmp_path / "s", dict.fromkeys("abcdefgh", 1))
+    monkeypatch.undo()
+    check(FaceStore(tmp_path / "s"), dict.fromkeys("abcdef", 1))
+    check(write(tmp_path / "s", dict.fromkeys("gh", 1)), dict.fromkeys("abcdefgh", 1))
+
+
 def test_crops_of_an_interrupted_source_are_not_written(tmp_path):
     with StoreWriter(tmp_path / "s", {}) as writer:
         writer.add(*toy_face("a"))
@@ -292,6 +312,14 @@ def test_full_disk_leaves_the_store_as_it_was(tmp_path, monkeypatch, small_shard
 
 
 # Use
+
+
+def test_reading_many_shards_keeps_no_file_open(tmp_path, small_shards):
+    store = write(tmp_path / "s", {str(number): 1 for number in range(30)})
+    before = len(list(Path("/dev/fd").iterdir()))
+    crops = [store.crop(index) for index in range(30)]
+    assert len(crops) == 30 and not crops[0].flags.writeable
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 def test_store_travels_to_another_process(tmp_path):

@@ -81,9 +81,9 @@ def blend(
     source = Source(faces, FacePool.of(faces), blending, seed)
     about = manifest.describe(faces.path, {"count": count, "format": format, "seed": seed, "blending": blending})
     try:
-        if sheet:
-            write_image(Path(sheet), contact_sheet(_first_fakes(source, count)))
         with manifest.claimed(out, about) as recorded:
+            if sheet:
+                write_image(Path(sheet), contact_sheet(_first_fakes(source, count)))
             _make(out, recorded, source, workers)
     except OSError as error:
         raise StoreError(

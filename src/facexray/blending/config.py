@@ -149,6 +149,9 @@ class BlendConfig:
         Raises:
             SettingsError: Names every setting that is out of its range.
         """
+        if isinstance(self.jpeg_subsampling, dict):  # YAML takes 420 for a number
+            by_name = {str(name): weight for name, weight in self.jpeg_subsampling.items()}
+            object.__setattr__(self, "jpeg_subsampling", by_name)
         faults = [*self._wrong_numbers(), *self._wrong_choices(), *self._wrong_degradations()]
         if faults:
             raise SettingsError(f"blending: {'; '.join(faults)}")
@@ -211,7 +214,7 @@ class BlendConfig:
                 yield f"{name}: needs one of {', '.join(names)}, or several with their weights, got {choice!r}"
                 continue
             weights = weights_of(choice)
-            strange = [word for word in weights if word not in names]
+            strange = [str(word) for word in weights if word not in names]
             if strange:
                 yield f"{name}: {', '.join(strange)} is none of {', '.join(names)}"
             elif not all(0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from facexray.blending.generate import render
+from facexray.blending.config import BlendConfig
+from facexray.blending.generate import Sample, render
 from facexray.blending.recipe import Recipe
 from facexray.blending.writers.reader import about_set, read_blended
-from facexray.blending.writers.sample import LabelledView
+from facexray.blending.writers.sample import LabelledView, Source, decode_mask, naming, xray_levels
 from facexray.errors import FaceXrayError, StoreError
+from facexray.faces.neighbours import FacePool
 from facexray.faces.store import FaceStore
 from facexray.images import sha256_of
 
 
 def verify(blended: Path, store: Path | None = None, samples: int = 20) -> int:
-    """Redraw samples, spread evenly over a set, from their recipes alone, and compare image, mask and label.
+    """Redraw samples, spread evenly over a set, and compare image, mask and label.
+
+    From their numbers, if the set is of this version and the store as it was: then each must be the sample of its
+    number. From their recipes alone otherwise.
 
     Args:
         blended: The set, of any format.
@@ -35,7 +42,12 @@ def verify(blended: Path, store: Path | None = None, samples: int = 20) -> int:
     faces = _store_of(about, blended) if store is None else FaceStore(store)
     count = about["settings"]["count"]
     numbers = np.unique(np.linspace(0, count - 1, min(samples, count)).round().astype(int)).tolist()
-    found = [(view.name, _difference(view, faces)) for view in read_blended(blended, numbers)]
+    source = _source_of(about, faces)
+    tree = about["settings"]["format"] == "tree"
+    found = []
+    for number, view in zip(numbers, read_blended(blended, numbers), strict=True):
+        difference = _difference(view, faces, source.sample(number) if source else None)
+        found.append((view.name, difference or (_other_xray(view, blended) if tree and view.label else "")))
     faults = [f"sample {name}: {difference}" for name, difference in found if difference]
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -56,10 +68,31 @@ def _store_of(about: dict[str, Any], blended: Path) -> FaceStore:
         ) from error
 
 
-def _difference(view: LabelledView, faces: FaceStore) -> str:
-    """How a sample differs from what its recipe gives; nothing if it does not."""
+def _source_of(about: dict[str, Any], faces: FaceStore) -> Source | None:
+    """What the samples are drawn from by their numbers; None where it would be drawn otherwise today."""
+    if about.get("store_sha256") != sha256_of(faces.path / "faces.parquet"):
+        return None
+    if about.get("facexray_version") != version("facexray"):
+        return None
+    settings = about["settings"]
+    return Source(faces, FacePool.of(faces), BlendConfig.from_dict(settings["blending"]), settings["seed"])
+
+
+def _other_xray(view: LabelledView, blended: Path) -> str:
+    """How the picture of a tree's X-ray differs from 4·M·(1−M); nothing if it does not."""
+    path = blended / "fake" / view.name / "xray.png"
+    with naming(path):
+        there = decode_mask(path.read_bytes())
+    same = np.array_equal(there, xray_levels(view.xray))
+    return "" if same else "its xray.png is not 4·M·(1−M) of its mask.png"
+
+
+def _difference(view: LabelledView, faces: FaceStore, drawn: Sample | None) -> str:
+    """How a sample differs from the one of its number, or from what its recipe gives; nothing if it does not."""
+    if drawn and json.loads(json.dumps(drawn.recipe.to_dict())) != view.recipe:
+        return "its recipe is not the one that is drawn for its number"
     try:
-        sample = render(Recipe.from_dict(view.recipe), faces)
+        sample = drawn or render(Recipe.from_dict(view.recipe), faces)
     except KeyError as error:
         return f"its recipe or the store lacks {error}"
     except (FaceXrayError, TypeError, ValueError, AttributeError) as error:

@@ -133,10 +133,9 @@ def _check(a: _Run, b: _Run) -> tuple[list[Video], dict[str, list[Video]]]:
     """
     sides = f"{a.path} and {b.path}"
     for option in COUNTING:
-        values = [run.results.get("settings", {}).get(option) for run in (a, b)]
-        if values[0] != values[1]:
-            raise SettingsError(f"{sides} count other faces: --{option} is {values[0]!r} and {values[1]!r}; evaluate "
-                                "both with the same")  # fmt: skip
+        one, other = (run.results.get("settings", {}).get(option) for run in (a, b))
+        if one != other:
+            raise SettingsError(f"{sides} count other faces: --{option} is {one!r} and {other!r}; evaluate both alike")
     for name in SAME:
         if a.results["data"].get(name) != b.results["data"].get(name):
             values = " and ".join(repr(run.results["data"].get(name)) for run in (a, b))

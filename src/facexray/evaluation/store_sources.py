@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,9 +23,6 @@ from facexray.faces.store import FaceStore
 from facexray.images import printable
 from facexray.metrics.summary import OVERALL
 
-HELD = 1000
-"""Crops after which the shards that they came from are let go: about 300 MB."""
-
 
 @dataclass
 class StoreReader:
@@ -37,7 +34,6 @@ class StoreReader:
     min_face: int
     own: bool = False
     """Whether the items are the store's own sources, so that their paths say which faces are theirs."""
-    _read: int = field(default=0, init=False)
 
     @cached_property
     def _faces(self) -> dict[str, list[int]]:
@@ -99,10 +95,6 @@ class StoreReader:
         return self._faces.get(self._last_at.get(place, "")) or self._faceless.get(place) or []
 
     def _looks(self, rows: list[tuple[int, int]], item: Item) -> Iterator[Look]:
-        self._read += len(rows)
-        if self._read > HELD:
-            self._read = 0
-            self.store.release()
         frames: dict[int, list[int]] = defaultdict(list)
         for position, index in rows:
             frames[position if len(item.files) > 1 else self.store[index].frame].append(index)

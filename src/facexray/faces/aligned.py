@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,22 @@ Reader = Callable[[Path, str, str | None], Iterator[Found | str]]
 """Reads a source (path, sha256, identity): yields its faces, and the reasons of what it skipped."""
 
 
-def aligned_reader(landmarks_json: Path) -> Reader:
-    """The reader for the aligned crops of the authors' public generator, named `{video}_{frame}.png`."""
-    landmarks = read_landmarks_json(landmarks_json)
+def aligned_reader(landmarks_json: Path, files: Iterable[Path]) -> Reader:
+    """The reader for the aligned crops of the authors' public generator, named `{video}_{frame}.png`.
+
+    Args:
+        landmarks_json: Names crops without their folders. Of several of one name, it means the one beside it.
+        files: All that will be read.
+    """
+    landmarks, met = read_landmarks_json(landmarks_json), Counter(path.name for path in files)
+    beside = landmarks_json.resolve().parent
 
     def read(path: Path, sha256: str, person: str | None) -> Iterator[Found | str]:
         if path.name not in landmarks:
             yield f"not named in {landmarks_json.name}"
+            return
+        if met[path.name] > 1 and path.resolve().parent != beside:
+            yield f"one of {met[path.name]} of its name, of which {landmarks_json.name} means the one beside it"
             return
         image = read_image(path)
         height, width = image.shape[:2]
@@ -79,14 +89,13 @@ def landmarks(store: Path, out: Path) -> int:
 
     Raises:
         StoreError: The store is missing, damaged, or one of given fakes.
-        SettingsError: The folder cannot be made.
+        SettingsError: The folder cannot be made, or holds something else than an earlier export.
     """
     faces, out = FaceStore(store), Path(out)
     faces.check_real()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error
+    _claim(out)
+    about = provenance("landmarks", {"store": store, "out": out})
+    write_bytes(out / "about.json", json.dumps(about, indent=2).encode())
     videos: dict[str, int] = {}
     taken: Counter[int] = Counter()
     content, names = {}, [["file", "identity", "face", "source", "frame"]]
@@ -97,9 +106,29 @@ def landmarks(store: Path, out: Path) -> int:
         write_image(out / name, faces.crop(index))
         content[name] = face.landmarks
         names.append([name, face.identity or "", face.id, face.source, str(face.frame)])
-    with (out / "names.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(names)
-    about = provenance("landmarks", {"store": store, "out": out})
-    write_bytes(out / "about.json", json.dumps(about, indent=2).encode())
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(names)
+    write_bytes(out / "names.csv", text.getvalue().encode())
     write_landmarks_json(out / "landmarks.json", content)
     return len(faces)
+
+
+def _claim(out: Path) -> None:
+    """Make the folder of an export, or begin one anew: its names are those of everybody's data sets in this format.
+
+    Raises:
+        SettingsError: It cannot be made, or holds something else.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            about = json.loads((out / "about.json").read_text(encoding="utf-8"))
+            if about["made_by"] != "facexray landmarks":
+                raise KeyError("made_by")
+            (out / "landmarks.json").unlink(missing_ok=True)
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{out}: is not empty, and no earlier export of facexray landmarks; name a new folder"
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"{out}: cannot be made ({error.strerror})") from error

@@ -54,7 +54,7 @@ class PrepareSummary:
     def __str__(self) -> str:
         lines = [f"{self.out}: {self.faces} faces added from {self.sources} sources"]
         if self.known:
-            lines.append(f"  {self.known} sources were in the store already")
+            lines.append(f"  {self.known} sources were looked at by an earlier run already")
         lines += [f"  skipped {count} × {reason}" for reason, count in self.skipped.most_common()]
         if self.skipped:
             lines.append(f"  each is named in {self.out / 'errors.jsonl'}")
@@ -126,7 +126,7 @@ def prepare(
     rule = identity_rule(identity)
     found = find_sources(named)
     given = MaskFolder(Path(masks), named, found.files) if masks else None
-    reader = aligned_reader(landmarks) if landmarks else face_reader(frames, stride, min_face, given)
+    reader = aligned_reader(landmarks, found.files) if landmarks else face_reader(frames, stride, min_face, given)
     settings = {
         "landmarks": landmarks,
         "identity": identity,
@@ -139,7 +139,8 @@ def prepare(
     summary = PrepareSummary(out, len(found.files), ignored=len(found.others))
     try:
         # What decides whether a source fails: after a change of it, failed sources get another chance.
-        reading = f"landmarks {sha256_of(landmarks)}" if landmarks else f"min_face {min_face}"
+        sampled = f"stride {stride}" if stride else f"frames {frames}"
+        reading = f"landmarks {sha256_of(landmarks)}" if landmarks else f"min_face {min_face}, {sampled}"
         reading += f", masks {given.fingerprint()}" if given else ""
         with StoreWriter(out, about, reading, masks=given is not None) as writer:
             for path, reason in found.unreadable:

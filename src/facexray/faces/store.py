@@ -12,6 +12,7 @@ moment costs at most the shard in hand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,7 +101,7 @@ class FaceStore:
         self._length = int(metadata.num_rows)
         self.has_masks = MASKS_KEY in (metadata.metadata or {})
         self._columns: dict[str, pa.Array] = {}
-        self._shards: dict[tuple[int, str], NDArray[np.uint8]] = {}
+        self._shards: dict[tuple[int, str], tuple[int, tuple[int, ...]]] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -119,7 +120,7 @@ class FaceStore:
         return (self[index] for index in range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Neither columns nor open files travel to worker processes, which read what they need.
+        # Columns do not travel to worker processes, which read what they need.
         kept = ("path", "_manifest", "_length", "has_masks")
         return {**{name: self.__dict__[name] for name in kept}, "_columns": {}, "_shards": {}}
 
@@ -176,7 +177,7 @@ class FaceStore:
         return list(zip(self.column("shard"), self.column("row"), strict=True))
 
     def crop(self, index: int) -> RGB:
-        """The crop (317, 317, 3) uint8 RGB of a face, read-only: a part of the mapped file.
+        """The crop (317, 317, 3) uint8 RGB of a face, read-only.
 
         Raises:
             StoreError: The shard is missing or damaged.
@@ -198,19 +199,22 @@ class FaceStore:
             )
         return self._pixels(index, "masks")
 
-    def release(self) -> None:
-        """Unmap the shards: whoever reads a store from end to end would else hold all of it in memory."""
-        self._shards.clear()
-
     def _pixels(self, index: int, name: str) -> NDArray[np.uint8]:
         shard, row = self._places[index]
+        path = shard_path(self.path, shard)
         try:
             if (shard, name) not in self._shards:
-                self._shards[shard, name] = _map_shard(shard_path(self.path, shard), name)
-            pixels: NDArray[np.uint8] = self._shards[shard, name][row]
-            return pixels
-        except (OSError, KeyError, ValueError, IndexError) as error:
-            raise StoreError(f"{shard_path(self.path, shard)}: missing or damaged ({error})") from error
+                self._shards[shard, name] = _place_in(path, name)
+            start, (count, *shape) = self._shards[shard, name]
+            if row >= count:
+                raise ValueError(f"it holds {count} faces, not {row + 1}")
+            size = math.prod(shape)
+            pixels = np.fromfile(path, np.uint8, size, offset=start + row * size)
+            pixels = pixels.reshape(shape)
+        except (OSError, KeyError, ValueError) as error:
+            raise StoreError(f"{path}: missing or damaged ({error})") from error
+        pixels.flags.writeable = False
+        return pixels
 
     @cached_property
     def people(self) -> list[str]:
@@ -239,11 +243,14 @@ def shard_path(store: Path, shard: int) -> Path:
     return store / f"crops-{shard:05d}.h5"
 
 
-def _map_shard(path: Path, name: str) -> NDArray[np.uint8]:
-    """The `crops` (N, 317, 317, 3) or `masks` (N, 317, 317) of a shard, mapped: HDF5 takes five times as long."""
+def _place_in(path: Path, name: str) -> tuple[int, tuple[int, ...]]:
+    """Where in a shard its `crops` (N, 317, 317, 3) or `masks` (N, 317, 317) begin, and their shape.
+
+    One face's are then read without HDF5, which takes five times as long, and no file stays open.
+    """
     with h5py.File(path, "r") as file:
         pixels = file[name]
         place, shape = pixels.id.get_offset(), pixels.shape
     if place is None:
         raise ValueError(f"its {name} do not lie in one piece: it was made by an earlier version; prepare it anew")
-    return np.asarray(np.memmap(path, np.uint8, "r", place, shape))
+    return place, shape

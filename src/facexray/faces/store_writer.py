@@ -56,7 +56,7 @@ class StoreWriter:
         self._identities: dict[str, str] = {}
         self._table = SCHEMA.empty_table() if old is None else old.read_table()
         if not len(self._table):
-            self._write_manifest()
+            self._write_manifest(self._table)
         self._shard = 1 + max(self._table.column("shard").to_pylist(), default=-1)
         self._rows: list[dict[str, Any]] = []
         self._whole_rows = 0
@@ -152,7 +152,7 @@ class StoreWriter:
         """Say who every face of the store is, in its order, at once; None where nobody knows."""
         place = SCHEMA.get_field_index("identity")
         self._table = self._table.set_column(place, SCHEMA.field(place), pa.array(identities, pa.string()))
-        self._write_manifest()
+        self._write_manifest(self._table)
 
     def end_source(self, sha256: str) -> None:
         """Say that a source is dealt with; closes the shard when it is full."""
@@ -186,13 +186,13 @@ class StoreWriter:
             self._shard += 1
         if self._whole_rows:
             rows = pa.Table.from_pylist(self._rows[: self._whole_rows], schema=SCHEMA)
-            self._table = pa.concat_tables([self._table, rows])
-            self._write_manifest()
-            self._rows, self._whole_rows = self._rows[self._whole_rows :], 0
+            table = pa.concat_tables([self._table, rows])
+            self._write_manifest(table)  # interrupted, it is written again on leaving, with the same rows
+            self._table, self._rows, self._whole_rows = table, self._rows[self._whole_rows :], 0
 
-    def _write_manifest(self) -> None:
+    def _write_manifest(self, table: pa.Table) -> None:
         temporary = self.path / ".faces.part"
-        pq.write_table(self._table.replace_schema_metadata({MASKS_KEY: b"1"} if self._masked else None), temporary)
+        pq.write_table(table.replace_schema_metadata({MASKS_KEY: b"1"} if self._masked else None), temporary)
         temporary.replace(self.path / "faces.parquet")
 
 

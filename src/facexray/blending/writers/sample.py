@@ -125,6 +125,11 @@ def decode_mask(png: bytes) -> Mask:
     return decode_image(png, "the mask")[..., 0]
 
 
+def xray_levels(xray: NDArray[np.float32]) -> Mask:
+    """A Face X-ray (H, W) as a picture shows it: (H, W) uint8, 255 where it is 1."""
+    return np.rint(xray * 255).astype(np.uint8)
+
+
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, tarfile.TarError, zlib.error)
 """What damaged files bring about."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,13 @@ from facexray.blending.writers.sample import (
     decode_mask,
     name_of,
     naming,
+    xray_levels,
 )
 from facexray.faces.crop import VIEW_SIZE
 from facexray.images import decode_image, encode_image, write_bytes
+
+FAKE_FILES = {"background.png", "foreground.png", "mask.png", "xray.png", "blended.png", "recipe.json"}
+"""What a fake's folder holds."""
 
 
 def space(missing: int, count: int) -> int:
@@ -44,10 +49,9 @@ def space(missing: int, count: int) -> int:
 
 def missing(folder: Path, count: int) -> list[Sequence[int]]:
     """The numbers that are still to be made, as parts."""
-    real, recipes, fake = (
-        {path.stem for path in folder.glob(these)} for these in ("real/*.png", "real/*.json", "fake/*")
-    )
-    there = (real & recipes) | fake
+    real, recipes = ({path.stem for path in folder.glob(these)} for these in ("real/*.png", "real/*.json"))
+    files = Counter(path.parent.name for path in folder.glob("fake/*/*") if path.name in FAKE_FILES)
+    there = (real & recipes) | {name for name, count in files.items() if count == len(FAKE_FILES)}
     return parts_of([number for number in range(count) if name_of(number) not in there])
 
 
@@ -61,7 +65,7 @@ def make(source: Source, folder: Path, part: Sequence[int]) -> None:
                 "background.png": view_of(layers.background, sample.recipe),
                 "foreground.png": view_of(layers.foreground, sample.recipe),
                 "mask.png": sample.mask_levels,
-                "xray.png": np.rint(sample.xray * 255).astype(np.uint8),
+                "xray.png": xray_levels(sample.xray),
             }
             files = {name: encode_image(picture, ".png") for name, picture in pictures.items()}
             _write_folder(folder / "fake" / name, {**files, "blended.png": image, "recipe.json": recipe})
@@ -76,6 +80,7 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     try:
         for name, data in files.items():
             (temporary / name).write_bytes(data)
+        shutil.rmtree(folder, ignore_errors=True)  # of which a part was removed
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
