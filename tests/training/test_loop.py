@@ -183,6 +183,7 @@ def test_does_not_go_on_with_other_settings(changed, named, tiny_run, tiny, tmp_
         ("val_store", {"data": {"validation_faces_sha256": "of another store"}}),
         ("grouping of the store's faces into people", {"data": {"people_sha256": "of other people"}}),
         ("grouping of the val_store's faces into people", {"data": {"validation_people_sha256": "of other people"}}),
+        ("grouping of the store's faces into people", {"data": {"people_sha256": None}}),  # of an earlier version
         ("data.fakes", {"data": {"given_fakes_sha256": "of fakes"}}),
         ("optim.teacher", {"teacher": {"iteration": 7}}),
         ("run.validation_pairs", {"settings": {"run": {"validation_pairs": 9}}}),
@@ -193,6 +194,8 @@ def test_does_not_go_on_with_what_decides_other_numbers(named, remembered, tiny_
         for name, value in values.items():
             if isinstance(into.get(name), dict):
                 put(into[name], value)
+            elif value is None:
+                del into[name]
             else:
                 into[name] = value
 

@@ -85,8 +85,8 @@ def _computed(about: dict[str, Any]) -> dict[str, Any]:
         "run.validation_pairs": run["validation_pairs"],
         "store": data["faces_sha256"],
         "val_store": data["validation_faces_sha256"],
-        "grouping of the store's faces into people": data["people_sha256"],
-        "grouping of the val_store's faces into people": data["validation_people_sha256"],
+        "grouping of the store's faces into people": data.get("people_sha256"),
+        "grouping of the val_store's faces into people": data.get("validation_people_sha256"),
         "data.fakes": data.get("given_fakes_sha256"),
         "optim.teacher": about.get("teacher"),
     }
